@@ -1,0 +1,207 @@
+"""The engine as the pipeline sees it: a Protocol, and frozen types that cross it.
+
+``docker.py`` is the only module that imports docker; ``fake.py`` keeps state in memory for unit
+tests. One contract test class (``tests/engine/test_contract.py``) runs against both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    engine_id: str  # stable for one data root
+    version: str  # "20.10.24"
+    api_version: str  # "1.41"
+    platform: str  # "linux/amd64"
+    storage_driver: str  # "overlay2"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """The part of an image's config that a commit writes; values are literal, never evaluated."""
+
+    env: tuple[tuple[str, str], ...] = ()
+    cmd: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    working_dir: str = ""
+    user: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()  # reported by inspect; a commit keeps the parent's
+    exposed_ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    image_id: str  # "sha256:…", the config id
+    tags: tuple[str, ...]  # "debian:bookworm-slim"
+    repo_digests: tuple[str, ...]  # "debian@sha256:…"; empty for imported images
+    platform: str  # "linux/amd64"
+    size_bytes: int
+    created_at: str  # RFC 3339
+    layer_count: int
+    config: ImageConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTag:
+    """One name that the engine gives to an image; the list view, cheap for a thousand of them."""
+
+    tag: str
+    image_id: str
+    size_bytes: int
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A named volume at a path; bind mounts of host paths are not offered on purpose."""
+
+    volume: str
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """A scratch container for one build step.
+
+    It runs ``/bin/sh`` holding the container open as root; nothing about it (env, labels, cmd,
+    proxies) may end in the committed image. stdin is closed.
+    """
+
+    name: str
+    image: str  # id or tag
+    network: str = "bridge"
+    mounts: tuple[Mount, ...] = ()
+    memory_bytes: int | None = None
+    nano_cpus: int | None = None
+    pids_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    exit_code: int
+    cancelled: bool = False  # the container was killed because ``cancel`` was set
+    timed_out: str = ""  # "" | "idle" | "total"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryCredentials:
+    username: str
+    password: str = field(repr=False)
+    identity_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineEvent:
+    """``kind`` is "image" or "container", ``action`` the engine's word ("tag", "die", …)."""
+
+    kind: str
+    action: str
+    actor_id: str
+    name: str
+    time_ns: int
+
+
+OnOutput = Callable[[str], None]  # text as it arrives, stdout and stderr in one stream
+OnProgress = Callable[[str], None]  # a readable line, at most a few a second
+
+
+class Engine(Protocol):
+    """What a Docker host can do for us. Every call has a time-out and a typed error.
+
+    Raises ``EngineUnreachable`` when the socket does not answer, ``EngineError`` else.
+    """
+
+    def info(self) -> EngineInfo: ...
+
+    # -- images
+    def image(self, reference: str) -> ImageInfo | None:
+        """The image under a tag or id; None when the host has none."""
+
+    def image_tags(self, repository: str) -> list[ImageTag]:
+        """All names ``repository:*`` on the host, sorted by tag."""
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        platform: str,
+        credentials: RegistryCredentials | None,
+        on_progress: OnProgress,
+        cancel: Event,
+    ) -> ImageInfo:
+        """The image is on the host as its registry has it now.
+
+        Raises ImageNotFound, RegistryAuth, RegistryRateLimited, RegistryUnreachable (the
+        registry, not the engine, is the trouble), BuildCancelled when ``cancel`` was set.
+        """
+
+    def tag(self, image_id: str, tag: str) -> None:
+        """``tag`` names ``image_id``, whatever it named before."""
+
+    def remove_image(self, reference: str) -> bool:
+        """The name (or id) is gone; its parents stay (noprune). False when it was not there.
+
+        A name is removed even while a stopped container uses the image; raises ImageInUse when
+        a running container makes the engine refuse.
+        """
+
+    def import_rootfs(self, tar: Iterable[bytes], tag: str) -> str:
+        """A root file system became an image with that tag; returns its id (bootstrap, tests)."""
+
+    # -- scratch containers
+    def create_container(self, spec: ContainerSpec) -> str:
+        """A created, not started container; returns its id. Raises Conflict when the name is taken."""
+
+    def start_container(self, container: str) -> None: ...
+
+    def kill_container(self, container: str) -> None:
+        """It does not run any more; no error when it did not run or is gone."""
+
+    def remove_container(self, container: str) -> bool:
+        """Killed and removed, with its anonymous volumes; False when there was none."""
+
+    def container_names(self, prefix: str) -> list[str]:
+        """Names (no leading slash) of all containers, running or not, that start with prefix."""
+
+    def exec(
+        self,
+        container: str,
+        argv: Sequence[str],
+        *,
+        user: str,
+        env: Sequence[tuple[str, str]] = (),
+        workdir: str = "",
+        on_output: OnOutput,
+        cancel: Event,
+        idle_timeout_s: float,
+        timeout_s: float,
+    ) -> ExecResult:
+        """Run one process to its end and hand over its output live.
+
+        argv is exec'd without a shell; env values arrive literally. A watcher thread kills the
+        container when ``cancel`` is set (seen within 0.2 s), when nothing was printed for
+        idle_timeout_s, or after timeout_s. Output is decoded as UTF-8 with replacement, split
+        characters joined; NUL bytes dropped.
+        """
+
+    def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
+        """The tar's members are below ``path`` (which exists) with their modes and owners."""
+
+    def commit(self, container: str, config: ImageConfig, tag: str) -> str:
+        """What the container changed became an image named ``tag``; returns its id.
+
+        ``config`` replaces the image's config as a whole: env exactly as given, labels exactly
+        as given (the parent's are not inherited).
+        """
+
+    # -- watching
+    def events(self, cancel: Event) -> Iterator[EngineEvent]:
+        """Image and container events from now on, until ``cancel`` is set or the engine goes away
+        (EngineUnreachable)."""
