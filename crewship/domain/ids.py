@@ -14,7 +14,7 @@ class IdPrefix(StrEnum):
     AGENT = "agt"
     JOB = "job"
     MEMBERSHIP = "mbr"
-    TOKEN = "tok"
+    TOKEN = "tok"  # noqa: S105  # a prefix, no secret
     HOST = "hst"
 
 

@@ -157,7 +157,7 @@ class Engine(Protocol):
 
     # -- scratch containers
     def create_container(self, spec: ContainerSpec) -> str:
-        """A created, not started container; returns its id. Raises Conflict when the name is taken."""
+        """A created, not started container; returns its id. Conflict when the name is taken."""
 
     def start_container(self, container: str) -> None: ...
 
