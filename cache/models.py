@@ -1,0 +1,126 @@
+"""Docker hosts, what the watcher last saw on them, and our records of images and layers.
+
+A record of ours (CachedImage, Layer) says what we made; HostImage says what is there now. Only
+where the two agree is an image trusted.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from crewship.domain.ids import new_host_id
+
+CACHE_REPOSITORY = "crewship-cache"
+LAYER_REPOSITORY = "crewship-layer"
+
+
+class DockerHost(models.Model):
+    """A machine with an engine; its watcher writes ``heartbeat_at`` every second, by the
+    database's clock."""
+
+    id = models.CharField(primary_key=True, max_length=70, default=new_host_id, editable=False)
+    name = models.CharField(max_length=63, unique=True)
+    engine_id = models.CharField(max_length=200, blank=True)
+    engine_version = models.CharField(max_length=50, blank=True)
+    platform = models.CharField(max_length=50, blank=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HostImage(models.Model):
+    """A name below crewship-cache or crewship-layer on a host, at most 2 s behind the engine."""
+
+    host = models.ForeignKey(DockerHost, models.CASCADE, related_name="seen_images")
+    tag = models.CharField(max_length=200)
+    image_id = models.CharField(max_length=80)
+    size_bytes = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "tag"], name="host_image_tag_once")]
+
+    def __str__(self) -> str:
+        return self.tag
+
+
+class CachedImage(models.Model):
+    """An image that we made for a config hash, under ``crewship-cache:<first 12 hex digits>``.
+
+    ``requirements`` is what agents need at start (mounts, entrypoints, postStart) and
+    ``provenance`` what it was made of; a hit has them too.
+    """
+
+    host = models.ForeignKey(DockerHost, models.CASCADE, related_name="cached_images")
+    tag = models.CharField(max_length=80)
+    config_hash = models.CharField(max_length=64)
+    image_id = models.CharField(max_length=80)
+    parent_image_id = models.CharField(max_length=80, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    requirements = models.JSONField(default=dict)
+    provenance = models.JSONField(default=dict)
+    job_id = models.CharField(max_length=70, blank=True)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField()
+    deleting_at = models.DateTimeField(
+        null=True, blank=True, help_text="Being removed: not a hit any more."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["host", "tag"], name="cached_image_tag_once_a_host")
+        ]
+        indexes = [models.Index(fields=["config_hash"], name="cached_image_by_hash")]
+        ordering = ["-created_at", "tag"]
+
+    def __str__(self) -> str:
+        return self.tag
+
+
+class Layer(models.Model):
+    """A snapshot that builds stand on, under ``crewship-layer:<key>`` (or ``<key>-<job>`` for
+    one that a rebuild made beside it). A row stands before its image does, so that whatever a
+    dead worker leaves behind has a name in our records."""
+
+    host = models.ForeignKey(DockerHost, models.CASCADE, related_name="layers")
+    key = models.CharField(max_length=64)
+    tag = models.CharField(max_length=200)
+    kind = models.CharField(max_length=20)
+    label = models.CharField(max_length=200)
+    parts = models.JSONField(default=dict)
+    facts = models.JSONField(default=dict, help_text="What the build found out, e.g. mise's env.")
+    image_id = models.CharField(max_length=80, blank=True)  # empty while it is being built
+    parent_image_id = models.CharField(max_length=80, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    job_id = models.CharField(max_length=70)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["host", "tag"], name="layer_tag_once_a_host")
+        ]
+        indexes = [
+            models.Index(fields=["host", "key"], name="layer_by_key"),
+            models.Index(fields=["host", "parent_image_id"], name="layer_by_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class LayerLease(models.Model):
+    """The right of one job to build one layer; others wait for it or use what it made."""
+
+    host = models.ForeignKey(DockerHost, models.CASCADE, related_name="leases")
+    key = models.CharField(max_length=64)
+    job_id = models.CharField(max_length=70)
+    fence = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "key"], name="layer_lease_once")]
+
+    def __str__(self) -> str:
+        return self.key[:12]

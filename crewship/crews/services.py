@@ -1,0 +1,132 @@
+"""Saving crews: the texts are checked as a whole, kept byte for byte, and hashed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from crewship.crews.models import Crew
+from crewship.devcontainer.config import default_devcontainer_text, read_crew
+from crewship.devcontainer.hashing import config_hash
+from crewship.devcontainer.types import CrewSpec
+from crewship.domain.errors import ConfigInvalid, Problem
+from crewship.workspaces.models import Workspace
+
+TEXTS = ("devcontainer_config", "mise_config")
+FIELDS = ("name", "slug", "runtime_image", *TEXTS, "auto_provision")
+
+
+def scope_key(workspace: Workspace) -> str:
+    """What CREWSHIP_CACHE_SCOPE mixes into this workspace's hashes: nothing, or its own key."""
+    return workspace.cache_key if settings.CREWSHIP.cache_scope == "workspace" else ""
+
+
+def crew_spec(crew: Crew) -> CrewSpec | None:
+    """What the crew's stored texts say; None for a crew with nothing to provision.
+
+    Raises ConfigInvalid, also for a text that was fine when it was saved: rules may have changed.
+    """
+    if crew.devcontainer_config is None:
+        return None
+    return read_crew(
+        crew.devcontainer_config,
+        crew.mise_config,
+        crew.runtime_image or None,
+        settings.CREWSHIP.policy,
+    )
+
+
+def crew_hash(crew: Crew, spec: CrewSpec) -> str:
+    return config_hash(spec, scope_key(crew.workspace))
+
+
+@transaction.atomic
+def create_crew(
+    workspace: Workspace, values: Mapping[str, Any]
+) -> tuple[Crew, tuple[Problem, ...]]:
+    """The crew is stored with its hash; the second part lists what is legal but has no effect.
+
+    Raises ConfigInvalid with every problem of the fields and both texts at once.
+    """
+    return _save(Crew(workspace=workspace), values)
+
+
+@transaction.atomic
+def update_crew(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:
+    """The fields named in ``values`` are changed, others stay. A changed hash empties
+    ``cached_image``; a text that means the same keeps it."""
+    locked = Crew.objects.select_for_update().select_related("workspace").get(pk=crew.pk)
+    return _save(locked, values)
+
+
+def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:
+    for name in FIELDS:
+        if name in values:
+            setattr(crew, name, values[name])
+    for name in TEXTS:
+        setattr(crew, name, getattr(crew, name) or None)
+    crew.runtime_image = crew.runtime_image or ""
+    problems = _field_problems(crew)
+    warnings: tuple[Problem, ...] = ()
+    new_hash: str | None = None
+    try:
+        _fill_default_text(crew)
+        spec = crew_spec(crew)
+        if spec is not None:
+            warnings, new_hash = spec.warnings, crew_hash(crew, spec)
+    except ConfigInvalid as err:
+        problems += err.problems
+    if problems:
+        raise ConfigInvalid(problems)
+    if new_hash != crew.config_hash:
+        crew.config_hash, crew.cached_image = new_hash, None
+    crew.save()
+    return crew, warnings
+
+
+def _fill_default_text(crew: Crew) -> None:
+    """A crew with a runtime_image or mise_config and no devcontainer config can be provisioned."""
+    if crew.devcontainer_config is None and (crew.runtime_image or crew.mise_config):
+        crew.devcontainer_config = default_devcontainer_text(
+            crew.runtime_image or None, settings.CREWSHIP.policy
+        )
+
+
+def _field_problems(crew: Crew) -> list[Problem]:
+    problems: list[Problem] = []
+    try:
+        crew.clean_fields(exclude=["workspace", *TEXTS])
+    except ValidationError as err:
+        problems += [
+            Problem(path=name, code=str(error.code or "invalid"), message=" ".join(error.messages))
+            for name, errors in err.error_dict.items()
+            for error in errors
+        ]
+    taken = Crew.objects.filter(workspace=crew.workspace, slug=crew.slug).exclude(pk=crew.pk)
+    if taken.exists():
+        problems.append(Problem("slug", "slug_taken", "Another crew of the workspace has it."))
+    return problems
+
+
+def refresh_hashes() -> int:
+    """Every stored hash is what this version computes; returns how many were stale.
+
+    Run once at start: a new generator version changes hashes, and a status must not show an old
+    one. A text that is not legal any more keeps its old hash and is refused when provisioned.
+    """
+    stale = 0
+    for crew in Crew.objects.exclude(devcontainer_config=None).select_related("workspace"):
+        try:
+            spec = crew_spec(crew)
+        except ConfigInvalid:
+            continue
+        if spec is not None and crew_hash(crew, spec) != crew.config_hash:
+            Crew.objects.filter(pk=crew.pk, config_hash=crew.config_hash).update(
+                config_hash=crew_hash(crew, spec), cached_image=None
+            )
+            stale += 1
+    return stale

@@ -1,0 +1,65 @@
+"""The one door to the environment: typed readers that fail loudly and name the variable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """An environment variable has a value that cannot be used; the message names it."""
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default).strip()
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """``1/true/yes/on`` and ``0/false/no/off``, any case; empty means the default."""
+    raw = text(name).lower()
+    if raw in {"1", "true", "yes", "on"}:
+        return True
+    if raw in {"0", "false", "no", "off"}:
+        return False
+    if not raw:
+        return default
+    raise SettingsError(f"{name} is {raw!r}; use 1 or 0")
+
+
+def integer(name: str, default: int, *, least: int = 0) -> int:
+    raw = text(name)
+    if not raw:
+        return default
+    try:
+        value = int(raw)
+    except ValueError as err:
+        raise SettingsError(f"{name} is {raw!r}; use a whole number") from err
+    if value < least:
+        raise SettingsError(f"{name} is {value}; the least is {least}")
+    return value
+
+
+def items(name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Comma-separated; ``+a,b`` extends the default instead of replacing it."""
+    raw = text(name)
+    if not raw:
+        return default
+    extend = raw.startswith("+")
+    values = tuple(part.strip() for part in raw.lstrip("+").split(",") if part.strip())
+    return default + values if extend else values
+
+
+def pairs(name: str) -> dict[str, str]:
+    """``a=b,c=d`` as a dict; raises SettingsError on an item without ``=``."""
+    out: dict[str, str] = {}
+    for item in items(name):
+        key, sep, value = item.partition("=")
+        if not sep or not key or not value:
+            raise SettingsError(f"{name}: {item!r} is not of the form key=value")
+        out[key.strip()] = value.strip()
+    return out
+
+
+def path(name: str, default: Path) -> Path:
+    raw = text(name)
+    return Path(raw).expanduser().resolve() if raw else default

@@ -1,0 +1,165 @@
+"""Everything an operator can set, read once into a frozen object (``settings.CREWSHIP``).
+
+The README's table of settings lists these by their environment names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crewship.devcontainer.policy import Policy
+from crewship.settings import env
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    starts_per_minute: int = 120  # per workspace; more is a 429
+    running_per_workspace: int = 32  # more wait as pending
+    user_requests_per_minute: int = 600
+    anonymous_requests_per_minute: int = 60
+    step_timeout_s: int = 1800
+    idle_timeout_s: int = 900  # a script that prints nothing
+    job_timeout_s: int = 7200
+    build_memory_mb: int = 0  # 0: no limit
+    build_pids: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class GcOptions:
+    autodelete: bool = False
+    interval_s: int = 1800
+    floor_s: int = 300  # no image younger than this is ever removed
+    layer_keep_s: int = 7 * 86400  # how long a layer that no image stands on is kept
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    mirrors: dict[str, str] = field(default_factory=dict)
+    layouts: dict[str, str] = field(default_factory=dict)
+    plain_http: tuple[str, ...] = ()
+    ca_bundle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    data_dir: Path
+    runtime_dir: Path  # sockets only; short, since a socket's path ends at 107 bytes
+    redis_url: str
+    redis_is_embedded: bool
+    host_name: str  # this machine's name among the Docker hosts
+    cache_scope: str  # "host" | "workspace"
+    build_network: str
+    mise_source: str  # "npm" | a path | a URL with #sha256=<hex>
+    mise_env: dict[str, str]  # given to mise at install, e.g. MISE_NODE_MIRROR_URL
+    policy: Policy
+    limits: Limits
+    gc: GcOptions
+    registry: RegistrySettings
+
+    @property
+    def host_workspace_scope(self) -> bool:
+        return self.cache_scope == "workspace"
+
+
+def runtime_dir_for(data_dir: Path) -> Path:
+    """A short directory of this user's for the sockets of one data directory."""
+    name = f"crewship-{os.getuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
+    return Path(env.text("XDG_RUNTIME_DIR") or "/tmp") / name  # noqa: S108  # checked when made
+
+
+def read_options(base_dir: Path) -> Options:
+    """All settings, or SettingsError naming the variable that cannot be used."""
+    data_dir = env.path("CREWSHIP_DATA_DIR", base_dir / "crewship-data")
+    runtime_dir = runtime_dir_for(data_dir)
+    redis_url = env.text("CREWSHIP_REDIS_URL")
+    scope = env.text("CREWSHIP_CACHE_SCOPE", "host")
+    if scope not in {"host", "workspace"}:
+        raise env.SettingsError(f"CREWSHIP_CACHE_SCOPE is {scope!r}; use host or workspace")
+    return Options(
+        data_dir=data_dir,
+        runtime_dir=runtime_dir,
+        redis_url=redis_url or f"unix://{runtime_dir}/redis.sock?db=0",
+        redis_is_embedded=not redis_url,
+        host_name=env.text("CREWSHIP_HOST", "local"),
+        cache_scope=scope,
+        build_network=env.text("CREWSHIP_BUILD_NETWORK", "bridge"),
+        mise_source=env.text("CREWSHIP_MISE_SOURCE", "npm"),
+        mise_env=env.pairs("CREWSHIP_MISE_ENV"),
+        policy=_read_policy(),
+        limits=_read_limits(),
+        gc=_read_gc(),
+        registry=RegistrySettings(
+            mirrors=env.pairs("CREWSHIP_REGISTRY_MIRRORS"),
+            layouts=env.pairs("CREWSHIP_FEATURE_LAYOUTS"),
+            plain_http=env.items("CREWSHIP_REGISTRY_PLAIN_HTTP"),
+            ca_bundle=env.text("CREWSHIP_CA_BUNDLE"),
+        ),
+    )
+
+
+def _read_policy() -> Policy:
+    usual = Policy()
+    return Policy(
+        publishers=env.items("CREWSHIP_FEATURE_PUBLISHERS", usual.publishers),
+        registries=env.items("CREWSHIP_IMAGE_REGISTRIES", usual.registries),
+        default_image=env.text("CREWSHIP_DEFAULT_IMAGE", usual.default_image),
+    )
+
+
+def _read_limits() -> Limits:
+    usual = Limits()
+    return Limits(
+        starts_per_minute=env.integer("CREWSHIP_STARTS_PER_MINUTE", usual.starts_per_minute),
+        running_per_workspace=env.integer(
+            "CREWSHIP_RUNNING_PER_WORKSPACE", usual.running_per_workspace, least=1
+        ),
+        user_requests_per_minute=env.integer(
+            "CREWSHIP_USER_REQUESTS_PER_MINUTE", usual.user_requests_per_minute, least=1
+        ),
+        anonymous_requests_per_minute=env.integer(
+            "CREWSHIP_ANONYMOUS_REQUESTS_PER_MINUTE", usual.anonymous_requests_per_minute, least=1
+        ),
+        step_timeout_s=env.integer("CREWSHIP_STEP_TIMEOUT", usual.step_timeout_s, least=1),
+        idle_timeout_s=env.integer("CREWSHIP_IDLE_TIMEOUT", usual.idle_timeout_s, least=1),
+        job_timeout_s=env.integer("CREWSHIP_JOB_TIMEOUT", usual.job_timeout_s, least=1),
+        build_memory_mb=env.integer("CREWSHIP_BUILD_MEMORY_MB", usual.build_memory_mb),
+        build_pids=env.integer("CREWSHIP_BUILD_PIDS", usual.build_pids, least=64),
+    )
+
+
+def _read_gc() -> GcOptions:
+    usual = GcOptions()
+    return GcOptions(
+        autodelete=env.flag("CREWSHIP_CACHE_GC_AUTODELETE", usual.autodelete),
+        interval_s=env.integer("CREWSHIP_CACHE_GC_INTERVAL", usual.interval_s, least=1),
+        floor_s=env.integer("CREWSHIP_CACHE_GC_FLOOR", usual.floor_s),
+        layer_keep_s=env.integer("CREWSHIP_LAYER_KEEP", usual.layer_keep_s),
+    )
+
+
+def secret_key(data_dir: Path) -> str:
+    """CREWSHIP_SECRET_KEY, else the key in the data directory, made (0600) when absent.
+
+    Two processes that start at once agree: the file is made whole beside its place and linked,
+    which fails for the second one, who then reads the first one's.
+    """
+    given = env.text("CREWSHIP_SECRET_KEY")
+    if given:
+        return given
+    file = data_dir / "secret-key"
+    if not file.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        draft = data_dir / f".secret-key.{os.getpid()}"
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(64))
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return file.read_text().strip()

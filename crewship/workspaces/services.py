@@ -1,0 +1,83 @@
+"""What can be done to workspaces and their members."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+
+from crewship.domain.errors import ConfigError, Conflict, Forbidden
+from crewship.domain.roles import Role
+from crewship.workspaces.models import Membership, User, Workspace, validate_slug
+from crewship.workspaces.tokens import make_token
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrapped:
+    workspace_id: str
+    email: str
+    password: str | None  # None: the user existed, the password was not touched
+    token: str
+
+
+@transaction.atomic
+def bootstrap(*, slug: str, email: str) -> Bootstrapped:
+    """The workspace and its owner exist; a new user is a superuser only when it is the first.
+
+    Raises ConfigError for a bad slug or email, and for a user who is in the workspace with a
+    lower role (no command line raises a role silently).
+    """
+    email = email.strip().lower()
+    try:
+        validate_slug(slug)
+        validate_email(email)
+    except ValidationError as err:
+        raise ConfigError("; ".join(err.messages)) from err
+    workspace, _ = Workspace.objects.get_or_create(slug=slug, defaults={"name": slug})
+    user = User.objects.filter(email__iexact=email).first()
+    password = None
+    if user is None:
+        password = secrets.token_urlsafe(12)
+        first = not User.objects.exists()
+        user = User.objects.create_user(email, password, is_staff=first, is_superuser=first)
+    membership, _ = Membership.objects.get_or_create(
+        workspace=workspace, user=user, defaults={"role": Role.OWNER}
+    )
+    if membership.role != Role.OWNER:
+        raise ConfigError(f"{email} is in {slug} as {membership.role}; have an owner raise it.")
+    _, secret = make_token(user=user, name="bootstrap", workspace=workspace)
+    return Bootstrapped(workspace.pk, user.email, password, secret)
+
+
+@transaction.atomic
+def change_role(*, membership: Membership, role: Role, actor_role: Role) -> None:
+    """The member has the role. Nobody grants or changes a role above his own, only an OWNER
+    makes an OWNER, and the last OWNER stays (Conflict ``last_owner``)."""
+    current = Role(membership.role)
+    if role.rank < actor_role.rank or current.rank < actor_role.rank:
+        raise Forbidden("Nobody grants or changes a role above his own.")
+    if current == Role.OWNER and role != Role.OWNER:
+        _keep_an_owner(membership)
+    membership.role = role
+    membership.save(update_fields=["role"])
+
+
+@transaction.atomic
+def remove_member(*, membership: Membership, actor_role: Role) -> None:
+    """The user is not in the workspace any more; the same rules as for ``change_role``."""
+    if Role(membership.role).rank < actor_role.rank:
+        raise Forbidden("Nobody removes a member whose role is above his own.")
+    if membership.role == Role.OWNER:
+        _keep_an_owner(membership)
+    membership.delete()
+
+
+def _keep_an_owner(membership: Membership) -> None:
+    owners = Membership.objects.select_for_update().filter(
+        workspace_id=membership.workspace_id, role=Role.OWNER
+    )
+    if not owners.exclude(pk=membership.pk).exists():
+        raise Conflict("A workspace keeps its last owner.", code="last_owner")

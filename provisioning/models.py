@@ -1,0 +1,124 @@
+"""Provision jobs, the events that are their history, and what keeps them in bounds."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.timezone import now
+
+from cache.models import DockerHost
+from crewship.crews.models import Crew
+from crewship.domain.ids import new_job_id
+from crewship.workspaces.models import Workspace
+from provisioning.states import ACTIVE, EventKind, JobState
+
+
+class ProvisionJob(models.Model):
+    """One attempt to have an image for a crew. The texts are copies: what was built stays known
+    when the crew's config changes under a running job.
+
+    ``fence`` grows with every claim; a worker may write only while state and fence are its own.
+    ``leader`` is the active job with the same hash that this one waits for.
+    """
+
+    id = models.CharField(primary_key=True, max_length=70, default=new_job_id, editable=False)
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="jobs")
+    crew = models.ForeignKey(Crew, models.CASCADE, related_name="jobs")
+    host = models.ForeignKey(DockerHost, models.PROTECT, related_name="jobs")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    leader = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followers")
+    state = models.CharField(max_length=10, choices=JobState.choices, default=JobState.PENDING)
+    rebuild = models.BooleanField(default=False)
+    config_hash = models.CharField(max_length=64)
+    devcontainer_config = models.TextField()
+    mise_config = models.TextField(null=True)  # noqa: DJ001  # null: the crew had none
+    runtime_image = models.CharField(max_length=512, blank=True)
+
+    fence = models.PositiveIntegerField(default=0)
+    lost_workers = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    last_seq = models.PositiveIntegerField(default=0)
+
+    step = models.PositiveSmallIntegerField(default=0)
+    message = models.CharField(max_length=300, blank=True)
+    error = models.TextField(blank=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    error_hint = models.TextField(blank=True)
+    image_id = models.CharField(max_length=80, blank=True)
+    cache_hit = models.BooleanField(default=False)
+    resolved_features = models.JSONField(default=list)
+
+    created_at = models.DateTimeField(default=now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["crew"],
+                condition=models.Q(state__in=sorted(ACTIVE)),
+                name="job_one_active_a_crew",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=JobState.values), name="job_state_is_known"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["crew", "-id"], name="job_latest_of_crew"),
+            models.Index(fields=["workspace", "state"], name="job_by_workspace_and_state"),
+            models.Index(fields=["state", "heartbeat_at"], name="job_by_state_and_heartbeat"),
+            models.Index(fields=["config_hash", "state"], name="job_by_hash_and_state"),
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.pk
+
+
+class JobEvent(models.Model):
+    """A fact about a job, never changed; ``seq`` counts from 1 without gaps in each job."""
+
+    job = models.ForeignKey(ProvisionJob, models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20, choices=EventKind.choices)
+    step = models.PositiveSmallIntegerField(default=0)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "seq"], name="event_seq_once_a_job")]
+        ordering = ["job", "seq"]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} {self.seq} {self.kind}"
+
+
+class ProvisionStart(models.Model):
+    """An accepted start: what the workspace's limit per minute counts. Rows outlive their crew
+    (deleting crews must not reset the limit) and are pruned after two minutes."""
+
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="starts")
+    at = models.DateTimeField(default=now)
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace", "at"], name="start_by_workspace_and_time")]
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} {self.at:%H:%M:%S}"
+
+
+class ScratchContainer(models.Model):
+    """A container that a job made, written down before it is made. Clean-up goes by these names,
+    never by labels: a committed image hands its labels to every container made from it."""
+
+    host = models.ForeignKey(DockerHost, models.CASCADE, related_name="scratch_containers")
+    name = models.CharField(max_length=120, unique=True)
+    job_id = models.CharField(max_length=70, db_index=True)
+    fence = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,79 @@
+"""The one writer of a job's state, and of the events beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from crewship.domain.errors import Conflict
+from provisioning.models import JobEvent, ProvisionJob
+from provisioning.states import NEXT, EventKind, JobState
+
+Event = tuple[EventKind, int, Mapping[str, Any]]  # kind, step, data (Any: JSON)
+
+
+class StaleJobState(Conflict):
+    """The job is not where the writer thought; nothing was changed."""
+
+    code = "stale_job_state"
+
+
+@transaction.atomic
+def advance(
+    job: ProvisionJob,
+    to: JobState,
+    *,
+    fence: int | None = None,
+    data: Mapping[str, Any] | None = None,  # Any: JSON
+    **fields: Any,  # Any: columns that change with the state
+) -> ProvisionJob:
+    """The job moved one edge along NEXT and the fact is recorded, or StaleJobState and nothing.
+
+    With ``fence`` only the worker that claimed the job under it may move it. ``fields`` are
+    written in the same statement.
+    """
+    sources = [state for state, targets in NEXT.items() if to in targets]
+    rows = ProvisionJob.objects.filter(pk=job.pk, state__in=sources)
+    if fence is not None:
+        rows = rows.filter(fence=fence)
+    if not rows.update(state=to, last_seq=F("last_seq") + 1, **fields):
+        raise StaleJobState(f"The job {job.pk} can't become {to} any more.")
+    job.refresh_from_db()
+    JobEvent.objects.create(
+        job=job,
+        seq=job.last_seq,
+        kind=EventKind.STATE,
+        step=job.step,
+        data={"state": to, **(data or {})},
+    )
+    return job
+
+
+@transaction.atomic
+def record(
+    job_id: str,
+    events: Sequence[Event],
+    *,
+    fence: int | None = None,
+    **fields: Any,  # Any: columns of the job
+) -> bool:
+    """The events follow the job's last one, without gaps, and ``fields`` are written with them.
+
+    With ``fence``: False and nothing written when the job is no more this worker's.
+    """
+    rows = ProvisionJob.objects.filter(pk=job_id)
+    if fence is not None:
+        rows = rows.filter(fence=fence, state=JobState.RUNNING)
+    if not rows.update(last_seq=F("last_seq") + len(events), **fields):
+        return False
+    last = ProvisionJob.objects.values_list("last_seq", flat=True).get(pk=job_id)
+    at = timezone.now()
+    JobEvent.objects.bulk_create(
+        JobEvent(job_id=job_id, seq=seq, kind=kind, step=step, data=dict(data), at=at)
+        for seq, (kind, step, data) in enumerate(events, start=last - len(events) + 1)
+    )
+    return True
