@@ -193,3 +193,74 @@ class BuildCancelled(CrewshipError):
     """The job was taken from its worker (cancelled, fenced off, or stopping); not a failure."""
 
     code = "cancelled"
+
+
+class RegistryNotFound(RegistryError):
+    """A registry has no such repository, tag or blob; features turn it into FeatureNotFound."""
+
+    code = "registry_not_found"
+    hint = "Check the name and version."
+
+
+class MiseUnavailable(Unavailable):
+    code = "mise_unavailable"
+    hint = "Let this host reach the npm registry, or set the mise source to a path or URL#sha256=."
+
+
+class InvalidFeatureRef(ConfigError):
+    code = "invalid_ref"
+    hint = (
+        "Write registry/namespace/id, then :tag or @sha256:digest, such as ghcr.io/o/features/x:1."
+    )
+
+
+class InvalidImageRef(ConfigError):
+    code = "image_invalid"
+    hint = "Write an image as docker does, such as debian:bookworm-slim or ghcr.io/o/image:1."
+
+
+class PublisherNotAllowed(ConfigError):
+    code = "publisher_not_allowed"
+    hint = "Use a feature of an allowed publisher, or ask the operator to allow this one."
+
+
+class FeatureInvalid(ConfigError):
+    """A published devcontainer-feature.json has a shape that cannot be used."""
+
+    code = "feature_invalid"
+    hint = "Use another version of the feature, or tell its publisher."
+
+
+class FeatureCycle(ConfigError):
+    code = "cycle"
+    hint = "Remove one of the named features; their dependsOn and installsAfter form a circle."
+
+
+class TooManyFeatures(ConfigError):
+    code = "too_many_features"
+    hint = "Remove features, or use a base image that has their tools already."
+
+
+class TooManyLayers(ConfigError):
+    code = "too_many_layers"
+    hint = "Remove features, or start from a base image with fewer layers."
+
+
+class ShellMissing(EngineError):
+    """The image has no /bin/sh, so no build step can run in it."""
+
+    code = "shell_missing"
+    hint = "Choose a base image with /bin/sh; images without a shell cannot be provisioned."
+
+
+class ContainerGone(EngineError):
+    """A container we worked in was stopped or removed by somebody else."""
+
+    code = "container_gone"
+    hint = "Try again; if it happens again, look for what removes containers on the host."
+    retryable = True
+
+
+class DiskFull(EngineError):
+    code = "disk_full"
+    hint = "Free space on the Docker host: delete cached images or other containers' data."
