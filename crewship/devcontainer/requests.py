@@ -30,26 +30,26 @@ def read_features(
         findings.problem(
             path, "too_many_features", f"{len(value)} features, at most {policy.max_features}"
         )
-    found = [
-        read_request(written, options, f"{path}.{written}", policy, findings)
-        for written, options in value.items()
-    ]
-    return tuple(request for request in found if request is not None)
+    requests: list[FeatureRequest] = []
+    for written, options in value.items():
+        at = f"{path}.{written}"
+        request = read_request(written, options, at, findings)
+        if request is None:
+            continue
+        if not policy.allows_publisher(request.ref):
+            message = f"{request.ref.resource} is not of an allowed publisher"
+            findings.problem(at, "publisher_not_allowed", message)
+        requests.append(request)
+    return tuple(requests)
 
 
 def read_request(
-    written: str, options: Json, path: str, policy: Policy, findings: Findings
+    written: str, options: Json, path: str, findings: Findings
 ) -> FeatureRequest | None:
-    """One entry of ``features`` or ``dependsOn``, or None after a problem."""
+    """One entry of ``features`` or ``dependsOn``, or None after a problem. Asks no policy."""
     ref = _read_ref(written, path, findings)
-    if ref is None:
-        return None
-    if not policy.allows_publisher(ref):
-        findings.problem(
-            path, "publisher_not_allowed", f"{ref.resource} is not of an allowed publisher"
-        )
     values = _read_options(options, path, findings)
-    return FeatureRequest(ref, values, written, options)
+    return None if ref is None else FeatureRequest(ref, values, written, options)
 
 
 def read_override(value: Json, path: str, findings: Findings) -> tuple[str, ...]:

@@ -189,6 +189,18 @@ class PlannedFeature:
     env: tuple[tuple[str, str], ...]  # declaration order, then user-only options
 
 
+@dataclass(frozen=True, slots=True)
+class FeatureRequirements:
+    """What the features of an image ask of the containers made from it, cleared of what no crew
+    may have. Stored with the image, so that a cache hit has it too."""
+
+    mounts: tuple[Mapping[str, str], ...] = ()  # named volumes, one a target
+    init: bool = False
+    cap_add: tuple[str, ...] = ()
+    entrypoints: tuple[str, ...] = ()  # in install order
+    post_start: tuple[Hook, ...] = ()  # in install order
+
+
 class LayerKind(StrEnum):
     USER = "user"  # the agent user, uid 1001
     FEATURE = "feature"

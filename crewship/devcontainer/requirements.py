@@ -1,0 +1,109 @@
+"""What features may ask of images and containers; the rest is dropped with a warning.
+
+The same in a crew's own config is an error. A feature's author is not the one who reads it, so
+here the build goes on without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from crewship.devcontainer.environment import MAX_VALUE_BYTES, NAME
+from crewship.devcontainer.findings import Findings, shorten
+from crewship.devcontainer.options import is_protected
+from crewship.devcontainer.policy import Policy
+from crewship.devcontainer.runtime_settings import (
+    read_cap_add,
+    read_mounts,
+    read_privileged,
+    read_security_opt,
+)
+from crewship.devcontainer.types import (
+    FeatureMetadata,
+    FeatureRequirements,
+    Hook,
+    HookName,
+    PlannedFeature,
+)
+from crewship.domain.errors import Problem
+
+
+def feature_env(metadata: FeatureMetadata) -> tuple[tuple[str, str], ...]:
+    """The containerEnv entries that take effect, values not expanded yet. PATH may be extended."""
+    return tuple(entry for entry in metadata.container_env if not _env_fault(*entry))
+
+
+def feature_requirements(
+    features: Sequence[PlannedFeature], policy: Policy
+) -> tuple[FeatureRequirements, tuple[Problem, ...]]:
+    """What is left for containers, merged as the spec says, and a warning for each thing dropped.
+
+    init: any; capabilities: union; mounts: the last of a target; entrypoints and postStart: all,
+    in install order.
+    """
+    warnings: list[Problem] = []
+    mounts: dict[str, Mapping[str, str]] = {}
+    caps: dict[str, None] = {}
+    for feature in features:
+        metadata = feature.resolved.metadata
+        found = Findings()
+        path = f"features.{feature.request.written_ref}"
+        for mount in read_mounts(list(metadata.mounts), f"{path}.mounts", found):
+            mounts.pop(mount["target"], None)
+            mounts[mount["target"]] = mount
+        caps |= dict.fromkeys(read_cap_add(list(metadata.cap_add), f"{path}.capAdd", policy, found))
+        read_privileged(metadata.privileged, f"{path}.privileged", found)
+        read_security_opt(list(metadata.security_opt), f"{path}.securityOpt", found)
+        warnings += found.warnings
+        warnings += _dropped(found.problems)
+        warnings += _env_warnings(metadata, path)
+        warnings += _deprecation(metadata, path)
+    hooks = _hooks(features, HookName.POST_START)
+    every = [feature.resolved.metadata for feature in features]
+    return (
+        FeatureRequirements(
+            mounts=tuple(mounts.values()),
+            init=any(metadata.init for metadata in every),
+            cap_add=tuple(caps),
+            entrypoints=tuple(m.entrypoint for m in every if m.entrypoint),
+            post_start=hooks,
+        ),
+        tuple(warnings),
+    )
+
+
+def _hooks(features: Iterable[PlannedFeature], name: HookName) -> tuple[Hook, ...]:
+    return tuple(
+        hook
+        for feature in features
+        for hook in feature.resolved.metadata.hooks
+        if hook.name is name
+    )
+
+
+def _dropped(problems: Iterable[Problem]) -> list[Problem]:
+    return [Problem(p.path, p.code, f"dropped: {p.message}") for p in problems]
+
+
+def _env_warnings(metadata: FeatureMetadata, path: str) -> list[Problem]:
+    return [
+        Problem(f"{path}.containerEnv.{shorten(name)}", "env_dropped", f"dropped: {fault}")
+        for name, value in metadata.container_env
+        if (fault := _env_fault(name, value))
+    ]
+
+
+def _deprecation(metadata: FeatureMetadata, path: str) -> list[Problem]:
+    if not metadata.deprecated:
+        return []
+    return [Problem(path, "feature_deprecated", "its publisher calls this feature deprecated")]
+
+
+def _env_fault(name: str, value: str) -> str:
+    if not NAME.fullmatch(name):
+        return "not the name of an environment variable"
+    if name != "PATH" and is_protected(name):
+        return "no feature may set this variable"
+    if len(value.encode("utf-8", "surrogatepass")) > MAX_VALUE_BYTES:
+        return f"more than {MAX_VALUE_BYTES} bytes"
+    return ""
