@@ -1,6 +1,6 @@
 """The engine as the pipeline sees it: a Protocol, and frozen types that cross it.
 
-``docker.py`` is the only module that imports docker; ``fake.py`` keeps state in memory for unit
+``docker*.py`` are the only modules that import docker; ``fake.py`` keeps state in memory for unit
 tests. One contract test class (``tests/engine/test_contract.py``) runs against both.
 """
 
@@ -23,7 +23,10 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """The part of an image's config that a commit writes; values are literal, never evaluated."""
+    """The part of an image's config that a commit writes; values are literal, never evaluated.
+
+    An env entry without ``=`` (unset at start) and a label with an empty value count as absent.
+    """
 
     env: tuple[tuple[str, str], ...] = ()
     cmd: tuple[str, ...] | None = None
@@ -157,9 +160,13 @@ class Engine(Protocol):
 
     # -- scratch containers
     def create_container(self, spec: ContainerSpec) -> str:
-        """A created, not started container; returns its id. Conflict when the name is taken."""
+        """A created, not started container; returns its id.
 
-    def start_container(self, container: str) -> None: ...
+        Raises Conflict when the name is taken, ImageNotFound when the host lacks the image.
+        """
+
+    def start_container(self, container: str) -> None:
+        """It runs and takes execs. Raises ShellMissing when its image has no /bin/sh."""
 
     def kill_container(self, container: str) -> None:
         """It does not run any more; no error when it did not run or is gone."""
@@ -185,23 +192,33 @@ class Engine(Protocol):
     ) -> ExecResult:
         """Run one process to its end and hand over its output live.
 
-        argv is exec'd without a shell; env values arrive literally. A watcher thread kills the
-        container when ``cancel`` is set (seen within 0.2 s), when nothing was printed for
-        idle_timeout_s, or after timeout_s. Output is decoded as UTF-8 with replacement, split
-        characters joined; NUL bytes dropped.
+        argv is exec'd without a shell; env values arrive literally. The container is killed (and
+        the exit code is 137) when ``cancel`` is set (seen within 0.2 s), when nothing was printed
+        for idle_timeout_s, or after timeout_s. ``on_output`` is called in the caller's thread;
+        while it works, cancel is not looked at. What it raises passes through and leaves the
+        process running. Output is decoded as UTF-8 with replacement, split characters joined; NUL
+        bytes dropped. Many threads may exec in one container at once.
+
+        A missing user, command or working directory is exit code 126 or 127, with the engine's
+        words as output. A process left in the background ends the output about 2 s after its
+        parent. Raises ContainerGone when the container does not run or was removed.
         """
 
     def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
-        """The tar's members are below ``path`` (which exists) with their modes and owners."""
+        """The tar's members are below ``path`` (which exists) with their modes and owners.
+
+        An iterator is streamed. Works before the container is started, too.
+        """
 
     def commit(self, container: str, config: ImageConfig, tag: str) -> str:
         """What the container changed became an image named ``tag``; returns its id.
 
-        ``config`` replaces the image's config as a whole: env exactly as given, labels exactly
-        as given (the parent's are not inherited).
+        ``config`` replaces the image's config: env and labels exactly as given, the parent's are
+        not inherited; no cmd or entrypoint means none. An empty user is written as "0:0", an empty
+        working_dir as "/". volumes, exposed ports and health check stay the parent's.
         """
 
     # -- watching
     def events(self, cancel: Event) -> Iterator[EngineEvent]:
-        """Image and container events from now on, until ``cancel`` is set or the engine goes away
-        (EngineUnreachable)."""
+        """Image and container events from this call on, until ``cancel`` is set (within 1 s) or
+        the engine goes away (EngineUnreachable). Events of execs are left out."""

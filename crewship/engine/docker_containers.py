@@ -1,0 +1,123 @@
+"""Scratch containers through the SDK: create, start, kill, remove, list, put files in."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from crewship.domain.errors import EngineError, ShellMissing
+from crewship.engine.base import ContainerSpec, Mount
+from crewship.engine.docker_clients import DockerClients
+from crewship.engine.docker_errors import engine_errors, explanation
+
+# An Entrypoint, not a Cmd: see docker_images.commit_conf. The loop ends where there is no sleep,
+# rather than spin.
+HOLD_OPEN = ("/bin/sh", "-c", "while sleep 3600; do :; done")
+REMOVAL_WAIT_S = 30.0
+
+
+class DockerContainers(DockerClients):
+    def create_container(self, spec: ContainerSpec) -> str:
+        with engine_errors(f"creating container {spec.name}"):
+            # The raw call: create_container() would add the proxies of docker's config.json.
+            made: dict[str, str] = self._act.create_container_from_config(  # type: ignore[no-untyped-call]
+                _create_body(spec), spec.name
+            )
+        return made["Id"]
+
+    def start_container(self, container: str) -> None:
+        with engine_errors(f"starting container {container}"):
+            try:
+                self._act.start(container)
+            except APIError as err:
+                text = explanation(err)
+                if '"/bin/sh"' in text and "no such file" in text:
+                    raise ShellMissing("The image has no /bin/sh to run build steps with.") from err
+                raise
+
+    def kill_container(self, container: str) -> None:
+        with engine_errors(f"killing container {container}"):
+            try:
+                self._act.kill(container)  # SIGKILL, without a grace time
+            except NotFound:
+                return
+            except APIError as err:
+                if err.status_code != 409:  # 409: it does not run
+                    raise
+
+    def remove_container(self, container: str) -> bool:
+        with engine_errors(f"removing container {container}"):
+            try:
+                self._act.remove_container(container, force=True, v=True)
+            except NotFound:
+                return False
+            except APIError as err:
+                if err.status_code != 409 or "already in progress" not in explanation(err):
+                    raise
+                self._await_removal(container)
+        return True
+
+    def _await_removal(self, container: str) -> None:
+        """Somebody else (a sweeper) removes it at the same moment: it is gone on return."""
+        deadline = time.monotonic() + REMOVAL_WAIT_S
+        while time.monotonic() < deadline:
+            try:
+                self._quick.inspect_container(container)
+            except NotFound:
+                return
+            time.sleep(0.1)
+        raise EngineError(f"Container {container} is being removed and does not go away.")
+
+    def container_names(self, prefix: str) -> list[str]:
+        with engine_errors("listing containers"):
+            # The engine matches a regular expression against "/name".
+            found = self._quick.containers(all=True, filters={"name": "^/?" + re.escape(prefix)})
+        names = {name.removeprefix("/") for row in found for name in row["Names"] or ()}
+        return sorted(name for name in names if name.startswith(prefix) and "/" not in name)
+
+    def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
+        # bytes go with a Content-Length, an iterator in chunks: never held in memory as a whole.
+        body: Any = tar if isinstance(tar, bytes) else iter(tar)  # Any: what requests streams
+        with engine_errors(f"copying files to {path}"):
+            self._long.put_archive(container, path, body)
+
+
+def _create_body(spec: ContainerSpec) -> dict[str, Any]:  # Any: JSON
+    host: dict[str, Any] = {  # Any: JSON
+        "NetworkMode": spec.network,
+        # Explicit: a daemon with "init": true would leave /sbin/docker-init in the image.
+        "Init": False,
+        "Mounts": [_mount_body(mount) for mount in spec.mounts],
+    }
+    if spec.memory_bytes is not None:
+        # Equal to Memory: no swap beyond it.
+        host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
+    if spec.nano_cpus is not None:
+        host["NanoCpus"] = spec.nano_cpus
+    if spec.pids_limit is not None:
+        host["PidsLimit"] = spec.pids_limit
+    return {
+        "Image": spec.image,
+        "User": "0:0",
+        "WorkingDir": "/",  # else the engine makes the image's WorkingDir as root
+        "Entrypoint": list(HOLD_OPEN),
+        "Cmd": [],
+        "OpenStdin": False,
+        "Tty": False,
+        "HostConfig": host,
+    }
+
+
+def _mount_body(mount: Mount) -> dict[str, Any]:  # Any: JSON
+    return {
+        "Type": "volume",
+        "Source": mount.volume,
+        "Target": mount.target,
+        "ReadOnly": mount.read_only,
+        # An empty volume would be filled with what the image has at the target.
+        "VolumeOptions": {"NoCopy": True},
+    }
