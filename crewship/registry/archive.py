@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from crewship.domain.errors import ArchiveUnsafe
+from crewship.devcontainer import jsonc
+from crewship.devcontainer.types import Json
+from crewship.domain.errors import ArchiveUnsafe, ConfigInvalid
 
 METADATA_NAME = "devcontainer-feature.json"
 INSTALL_NAME = "install.sh"
@@ -86,12 +88,20 @@ def read_metadata(archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> dict
         if name not in members or members[name].is_directory:
             raise ArchiveUnsafe(f"The archive has no {name} at its top")
     try:
-        metadata = json.loads(members[METADATA_NAME].data.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as err:
+        metadata = _json(members[METADATA_NAME].data.decode("utf-8-sig"))
+    except (ValueError, RecursionError, ConfigInvalid) as err:
         raise ArchiveUnsafe(f"The archive's {METADATA_NAME} is not valid JSON") from err
     if not isinstance(metadata, dict):
         raise ArchiveUnsafe(f"The archive's {METADATA_NAME} is no JSON object")
     return metadata
+
+
+def _json(text: str) -> Json:
+    """JSON as publishers write it: duplicate keys pass (the last counts), comments too."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return jsonc.parse(text)
 
 
 def read_members(archive: Path, limits: ArchiveLimits = DEFAULT_LIMITS) -> dict[str, Member]:
@@ -242,6 +252,8 @@ def _pax_records(data: bytes) -> Iterator[tuple[str, str]]:
         if not separator or not length_text.isdigit() or len(length_text) > 6:
             raise ValueError("no length")
         length = int(length_text)
+        if length > len(data):
+            raise ValueError("longer than its header")
         record, data = data[len(length_text) + 1 : length], data[length:]
         key, equals, value = record.partition(b"=")
         if length <= len(length_text) or not record.endswith(b"\n") or not equals:

@@ -95,10 +95,9 @@ class Authorizer:
 
     def _check_realm(self, endpoint: Endpoint, challenge: Challenge) -> None:
         try:
-            realm = urlsplit(challenge.realm)
+            realm, host = urlsplit(challenge.realm), host_of(challenge.realm)
         except ValueError as err:
             raise RegistryAuth(f"{endpoint.host} names a malformed token server") from err
-        host = host_of(challenge.realm)
         plain = realm.scheme == "http" and self._http.options.is_plain_http(host)
         if (realm.scheme != "https" and not plain) or not host or "@" in realm.netloc:
             raise RegistryAuth(f"{endpoint.host} names a token server that is not https")

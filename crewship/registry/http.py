@@ -15,6 +15,7 @@ Proxies come from the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
 from __future__ import annotations
 
 import ipaddress
+import logging
 import random
 import socket
 import ssl
@@ -39,6 +40,9 @@ CHUNK = 256 * 1024  # bytes
 USER_AGENT = "crewship/0.1"
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+# httpx logs whole URLs at INFO; they can hold signatures and an npm registry's password.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Resolver = Callable[[str], list[str]]
 
@@ -161,18 +165,19 @@ class BoundedHttp:
                     _raise_if_worth_a_retry(response, host_of(current))
                     yield response
                     return
-                target = urljoin(current, response.headers.get("location", ""))
+                location = response.headers.get("location", "")
             finally:
                 response.close()
-            self.check_hop(origin, current, target)
-            current = target
+            current = self.check_hop(origin, current, location)
         raise RegistryError(f"{host_of(origin)} redirects more than {MAX_REDIRECTS} times")
 
-    def check_hop(self, origin: str, current: str, target: str) -> None:
-        """Returns when ``target`` may be asked because ``current`` says so (see above)."""
+    def check_hop(self, origin: str, current: str, location: str) -> str:
+        """The URL that ``location`` means at ``current``, when it may be asked (see above)."""
         try:
+            # Through httpx's parser, so that what is checked is what will be asked.
+            target = str(httpx.URL(urljoin(current, location)))
             old, new = urlsplit(current), urlsplit(target)
-            httpx.URL(target)
+            _ = new.port
         except (ValueError, httpx.InvalidURL) as err:
             raise RegistryError(f"{host_of(current)} leads to a malformed URL") from err
         host = host_of(target)
@@ -181,12 +186,13 @@ class BoundedHttp:
         if old.scheme == "https" and new.scheme == "http" and not self.options.is_plain_http(host):
             raise RegistryError(f"{host_of(current)} leads from https to plain http ({host})")
         if host == host_of(current) or self.options.is_configured(host):
-            return
+            return target
         reach = self._reach(host)
         if reach == "link-local" or (
             reach == "private" and self._reach(host_of(origin)) != "private"
         ):
             raise RegistryError(f"{host_of(current)} leads into a private network ({host})")
+        return target
 
     def _reach(self, host: str) -> str:
         name = host_name(host)
