@@ -37,6 +37,7 @@ class HostImage(models.Model):
     tag = models.CharField(max_length=200)
     image_id = models.CharField(max_length=80)
     size_bytes = models.BigIntegerField(default=0)
+    updated_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["host", "tag"], name="host_image_tag_once")]

@@ -27,19 +27,19 @@ def advance(
     job: ProvisionJob,
     to: JobState,
     *,
-    fence: int | None = None,
+    guard: int | None = None,
     data: Mapping[str, Any] | None = None,  # Any: JSON
     **fields: Any,  # Any: columns that change with the state
 ) -> ProvisionJob:
     """The job moved one edge along NEXT and the fact is recorded, or StaleJobState and nothing.
 
-    With ``fence`` only the worker that claimed the job under it may move it. ``fields`` are
+    With ``guard`` only the worker that claimed the job under that fence may move it. ``fields`` are
     written in the same statement.
     """
     sources = [state for state, targets in NEXT.items() if to in targets]
     rows = ProvisionJob.objects.filter(pk=job.pk, state__in=sources)
-    if fence is not None:
-        rows = rows.filter(fence=fence)
+    if guard is not None:
+        rows = rows.filter(fence=guard)
     if not rows.update(state=to, last_seq=F("last_seq") + 1, **fields):
         raise StaleJobState(f"The job {job.pk} can't become {to} any more.")
     job.refresh_from_db()
@@ -58,16 +58,16 @@ def record(
     job_id: str,
     events: Sequence[Event],
     *,
-    fence: int | None = None,
+    guard: int | None = None,
     **fields: Any,  # Any: columns of the job
 ) -> bool:
     """The events follow the job's last one, without gaps, and ``fields`` are written with them.
 
-    With ``fence``: False and nothing written when the job is no more this worker's.
+    With ``guard``: False and nothing written when the job is no more this worker's.
     """
     rows = ProvisionJob.objects.filter(pk=job_id)
-    if fence is not None:
-        rows = rows.filter(fence=fence, state=JobState.RUNNING)
+    if guard is not None:
+        rows = rows.filter(fence=guard, state=JobState.RUNNING)
     if not rows.update(last_seq=F("last_seq") + len(events), **fields):
         return False
     last = ProvisionJob.objects.values_list("last_seq", flat=True).get(pk=job_id)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.throttling import AnonRateThrottle, SimpleRateThrottle, UserRateThrottle
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:  # DRF loads this module while it defines APIView
+    from rest_framework.views import APIView
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ class UserThrottle(_OpenWithoutRedis, UserRateThrottle):
         return f"{settings.CREWSHIP.limits.user_requests_per_minute}/min"
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        if not request.user or not request.user.is_authenticated:
+        if not request.user.is_authenticated:
             return None  # AnonymousThrottle counts these
         return f"throttle_user_{request.user.pk}"
 

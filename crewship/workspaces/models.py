@@ -82,6 +82,9 @@ class Workspace(models.Model):
         editable=False,
         help_text="Mixed into every hash when CREWSHIP_CACHE_SCOPE=workspace.",
     )
+    last_turn_at = models.DateTimeField(
+        null=True, editable=False, help_text="When a worker last took one of its jobs."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -1,0 +1,78 @@
+"""Crews: list, create, read, change, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from crewship.api.serializers import CrewInput, CrewOutput, SavedCrewOutput
+from crewship.crews.models import Crew
+from crewship.crews.scope import CrewViewSet
+from crewship.crews.services import create_crew, update_crew
+from crewship.domain.errors import Problem
+from crewship.domain.roles import Action
+from crewship.web.pagination import NewestFirst
+from crewship.web.schema import WORKSPACE_PARAMETERS, problems
+from provisioning.selectors import short_statuses
+from provisioning.services import delete_crew
+
+
+@extend_schema(tags=["crews"], parameters=WORKSPACE_PARAMETERS)
+class CrewsViewSet(CrewViewSet):
+    actions = {
+        "list": Action.READ,
+        "create": Action.CREATE,
+        "retrieve": Action.READ,
+        "partial_update": Action.UPDATE,
+        "destroy": Action.DELETE,
+    }
+
+    @extend_schema(
+        operation_id="crews_list", responses={200: CrewOutput(many=True), **problems(400)}
+    )
+    def list(self, request: Request) -> Response:
+        """The workspace's crews, newest first."""
+        paginator = NewestFirst()
+        crews = Crew.objects.filter(workspace=self.scope.workspace)
+        page = paginator.paginate_queryset(crews, request, view=self) or []
+        return paginator.get_paginated_response(_output(page, many=True))
+
+    @extend_schema(request=CrewInput, responses={201: SavedCrewOutput, **problems(400, 403, 415)})
+    def create(self, request: Request) -> Response:
+        """A new crew; its texts are checked as a whole, all problems are answered at once."""
+        body = CrewInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        crew, warnings = create_crew(self.scope.workspace, body.validated_data)
+        return Response(_saved(crew, warnings), status=201)
+
+    @extend_schema(responses={200: CrewOutput, **problems(400, 404)})
+    def retrieve(self, request: Request, crew_id: str) -> Response:
+        return Response(_output([self.crew])[0])
+
+    @extend_schema(
+        request=CrewInput(partial=True),
+        responses={200: SavedCrewOutput, **problems(400, 403, 404, 415)},
+    )
+    def partial_update(self, request: Request, crew_id: str) -> Response:
+        """Change some fields; a config whose meaning changes empties ``cached_image``."""
+        body = CrewInput(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        crew, warnings = update_crew(self.crew, body.validated_data)
+        return Response(_saved(crew, warnings))
+
+    @extend_schema(responses={204: None, **problems(400, 403, 404)})
+    def destroy(self, request: Request, crew_id: str) -> Response:
+        """Delete the crew; an active job is cancelled first."""
+        delete_crew(self.crew)
+        return Response(status=204)
+
+
+def _output(crews: list[Crew], many: bool = True) -> Any:  # Any: serialized data
+    return CrewOutput(crews, many=many, context={"statuses": short_statuses(crews)}).data
+
+
+def _saved(crew: Crew, warnings: tuple[Problem, ...]) -> dict[str, Any]:
+    return {**_output([crew])[0], "warnings": [warning.as_dict() for warning in warnings]}

@@ -1,0 +1,37 @@
+"""The routes below /api/v1. None has a trailing slash."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from crewship.api.crews import CrewsViewSet
+from crewship.api.fallback import UnknownRoute
+from provisioning.api.cache_views import CachedImageViewSet
+from provisioning.api.views import JobViewSet, ProvisionViewSet
+
+urlpatterns = [
+    path("schema", SpectacularAPIView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("crews", CrewsViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "crews/<str:crew_id>",
+        CrewsViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    path(
+        "crews/<str:crew_id>/provision",
+        ProvisionViewSet.as_view({"get": "status", "post": "provision"}),
+    ),
+    path("crews/<str:crew_id>/provision/cancel", ProvisionViewSet.as_view({"post": "cancel"})),
+    path("crews/<str:crew_id>/rebuild", ProvisionViewSet.as_view({"post": "rebuild"})),
+    path(
+        "crews/<str:crew_id>/restart-agents",
+        ProvisionViewSet.as_view({"post": "restart_agents"}),
+    ),
+    path("crews/<str:crew_id>/jobs", ProvisionViewSet.as_view({"get": "jobs"})),
+    path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve"})),
+    path("jobs/<str:job_id>/log", JobViewSet.as_view({"get": "log"})),
+    path("cache/images", CachedImageViewSet.as_view({"get": "list"})),
+    path("cache/images/<path:tag>", CachedImageViewSet.as_view({"delete": "destroy"})),
+    re_path(r"^.*$", UnknownRoute.as_view()),
+]

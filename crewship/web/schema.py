@@ -1,0 +1,52 @@
+"""Saying in the OpenAPI document which problems a route answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+WORKSPACE_PARAMETERS = [
+    OpenApiParameter("workspace_id", str, OpenApiParameter.QUERY, description="Id or slug."),
+    OpenApiParameter(
+        "X-Workspace-ID", str, OpenApiParameter.HEADER, description="Id or slug; the query wins."
+    ),
+]
+
+MEANINGS = {
+    400: "Malformed id, body or config; `errors` lists what is wrong where.",
+    401: "Not authenticated.",
+    403: "The caller's role lacks the action.",
+    404: "Not in the caller's workspace.",
+    409: "The world is not as the caller thinks (`job_status`, `crew_ids`).",
+    415: "The body is not JSON.",
+    429: "Too many requests or starts; `Retry-After` says how long to wait.",
+    503: "No Docker host, or it has not been heard of for 5 s.",
+}
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457; the members after ``code`` are there where they are named."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField()
+    code = serializers.CharField(help_text="Stable; branch on this.")
+    hint = serializers.CharField(required=False)
+    errors = serializers.ListField(  # type: ignore[assignment]  # the metaclass takes it away
+        child=serializers.DictField(), required=False
+    )
+    job_status = serializers.CharField(required=False)
+    crew_ids = serializers.ListField(child=serializers.CharField(), required=False)
+    request_id = serializers.CharField(required=False)
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    """Responses for ``extend_schema``: these statuses as problem+json, and those of every route."""
+    return {
+        (status, "application/problem+json"): OpenApiResponse(Problem, MEANINGS[status])
+        for status in sorted({401, 429, *statuses})
+    }

@@ -1,0 +1,116 @@
+"""Shapes of the provisioning and cache routes; CONTRACT.md fixes the names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from provisioning.models import ProvisionJob
+from provisioning.selectors import StatusView
+from provisioning.states import JobState, ProvisionStatus
+
+JOB_FIELDS = ("step", "total", "message", "steps", "log_tail", "started_at", "completed_at")
+
+
+class ProvisionStatusOutput(serializers.Serializer[StatusView]):
+    """The fields after ``agents_pending_restart`` are there while a job runs, and for the crew's
+    latest job until the next job or config change; absent otherwise, never null."""
+
+    status = serializers.ChoiceField(choices=ProvisionStatus.choices)
+    devcontainer_config = serializers.CharField(allow_null=True)
+    cached_image = serializers.CharField(allow_null=True)
+    config_hash = serializers.CharField(allow_null=True)
+    agents_pending_restart = serializers.IntegerField()
+    step = serializers.IntegerField(required=False)
+    total = serializers.IntegerField(required=False)
+    message = serializers.CharField(required=False)
+    steps = serializers.ListField(child=serializers.CharField(), required=False)
+    log_tail = serializers.ListField(child=serializers.CharField(), required=False)
+    started_at = serializers.DateTimeField(required=False)
+    completed_at = serializers.DateTimeField(required=False)
+    error = serializers.CharField(required=False)
+
+    def to_representation(self, instance: StatusView) -> dict[str, Any]:  # Any: JSON
+        out: dict[str, Any] = {
+            "status": instance.status.value,
+            "devcontainer_config": instance.devcontainer_config,
+            "cached_image": instance.cached_image,
+            "config_hash": instance.config_hash,
+            "agents_pending_restart": instance.agents_pending_restart,
+        }
+        job = instance.job
+        if job is None:
+            return out
+        time = serializers.DateTimeField()
+        for name in JOB_FIELDS:
+            value = getattr(job, name)
+            if value is None:
+                continue
+            out[name] = time.to_representation(value) if name.endswith("_at") else value
+        if job.error is not None:
+            out["error"] = job.error
+        return out
+
+
+class StartedOutput(serializers.Serializer[dict[str, str]]):
+    status = serializers.CharField()
+    message = serializers.CharField()
+
+
+class CancelOutput(serializers.Serializer[dict[str, Any]]):
+    cancelled = serializers.BooleanField(help_text="Whether this call ended a job.")
+    job_id = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=ProvisionStatus.choices)
+
+
+class RestartedOutput(serializers.Serializer[dict[str, int]]):
+    restarted = serializers.IntegerField()
+
+
+class JobOutput(serializers.ModelSerializer[ProvisionJob]):
+    crew_id = serializers.CharField()
+    state = serializers.ChoiceField(choices=JobState.choices)
+    waits_for = serializers.CharField(
+        source="leader_id", allow_null=True, help_text="The job that builds the same image now."
+    )
+    error = serializers.SerializerMethodField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+    class Meta:
+        model = ProvisionJob
+        fields = [
+            "id",
+            "crew_id",
+            "state",
+            "rebuild",
+            "cache_hit",
+            "config_hash",
+            "image_id",
+            "step",
+            "message",
+            "error",
+            "resolved_features",
+            "waits_for",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
+
+    def get_error(self, job: ProvisionJob) -> dict[str, str] | None:
+        if not job.error:
+            return None
+        return {"code": job.error_code, "message": job.error, "hint": job.error_hint}
+
+
+class CachedImageOutput(serializers.Serializer[Any]):
+    tag = serializers.CharField()
+    config_hash = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    size_bytes = serializers.IntegerField()
+    referenced_by_crew_ids = serializers.ListField(child=serializers.CharField())
+
+
+class CachedImagesOutput(serializers.Serializer[Any]):
+    images = CachedImageOutput(many=True)

@@ -1,0 +1,131 @@
+"""The provisioning routes of CONTRACT.md; each calls one service or selector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from crewship.crews.scope import CrewViewSet
+from crewship.domain.errors import ConfigError, NotFound
+from crewship.domain.ids import IdPrefix, is_well_formed
+from crewship.domain.roles import Action
+from crewship.web.pagination import NewestFirst
+from crewship.web.schema import WORKSPACE_PARAMETERS, problems
+from crewship.workspaces.views import WorkspaceViewSet
+from provisioning.agents import restart_agents
+from provisioning.api.serializers import (
+    CancelOutput,
+    JobOutput,
+    ProvisionStatusOutput,
+    RestartedOutput,
+    StartedOutput,
+)
+from provisioning.models import ProvisionJob
+from provisioning.selectors import jobs_of, log_lines, provision_status
+from provisioning.services import cancel_provision, request_provision
+
+
+@extend_schema(tags=["provisioning"], parameters=WORKSPACE_PARAMETERS)
+class ProvisionViewSet(CrewViewSet):
+    """A crew's image: its status, and the verbs that change it."""
+
+    actions = {
+        "status": Action.READ,
+        "provision": Action.CREATE,
+        "rebuild": Action.CREATE,
+        "cancel": Action.CREATE,
+        "restart_agents": Action.UPDATE,
+        "jobs": Action.READ,
+    }
+
+    @extend_schema(responses={200: ProvisionStatusOutput, **problems(400, 404)})
+    def status(self, request: Request, crew_id: str) -> Response:
+        """The crew's state, read from the database alone."""
+        return Response(ProvisionStatusOutput(provision_status(self.crew)).data)
+
+    @extend_schema(
+        request=None, responses={202: StartedOutput, **problems(400, 403, 404, 409, 503)}
+    )
+    def provision(self, request: Request, crew_id: str) -> Response:
+        """Build the crew's image in a worker, or link it at once where it is there already."""
+        request_provision(crew=self.crew, actor=self.scope.user)
+        return self._started()
+
+    @extend_schema(
+        request=None, responses={202: StartedOutput, **problems(400, 403, 404, 409, 503)}
+    )
+    def rebuild(self, request: Request, crew_id: str) -> Response:
+        """Clear the marker and build afresh: base and features are resolved again, no existing
+        layer is used."""
+        request_provision(crew=self.crew, actor=self.scope.user, rebuild=True)
+        return self._started()
+
+    @extend_schema(request=None, responses={200: CancelOutput, **problems(400, 403, 404)})
+    def cancel(self, request: Request, crew_id: str) -> Response:
+        """End the crew's active job; its container is dead within 5 s. Idempotent."""
+        job = cancel_provision(self.crew)
+        self.crew.refresh_from_db()
+        return Response(
+            {
+                "cancelled": job is not None,
+                "job_id": job.pk if job else None,
+                "status": provision_status(self.crew).status.value,
+            }
+        )
+
+    @extend_schema(request=None, responses={200: RestartedOutput, **problems(400, 403, 404, 503)})
+    def restart_agents(self, request: Request, crew_id: str) -> Response:
+        """Stop and start every agent that is meant to run, without building an image."""
+        return Response({"restarted": restart_agents(self.crew)})
+
+    @extend_schema(responses={200: JobOutput(many=True), **problems(400, 404)})
+    def jobs(self, request: Request, crew_id: str) -> Response:
+        """The crew's jobs, newest first."""
+        paginator = NewestFirst()
+        page = paginator.paginate_queryset(jobs_of(self.crew), request, view=self)
+        return paginator.get_paginated_response(JobOutput(page, many=True).data)
+
+    def _started(self) -> Response:
+        message = (
+            f"Provisioning started. Monitor with 'crewship crew provision status {self.crew.slug}'."
+        )
+        return Response({"status": "started", "message": message}, status=202)
+
+
+@extend_schema(tags=["provisioning"], parameters=WORKSPACE_PARAMETERS)
+class JobViewSet(WorkspaceViewSet):
+    """Single jobs, for as long as their crew exists."""
+
+    actions = {"retrieve": Action.READ, "log": Action.READ}
+    job: ProvisionJob
+
+    def load(self, **kwargs: str) -> None:
+        job_id = kwargs["job_id"]
+        if not is_well_formed(job_id, IdPrefix.JOB):
+            raise ConfigError(f"{job_id[:80]!r} is not a job's id.", code="invalid_id")
+        found = ProvisionJob.objects.filter(workspace=self.scope.workspace, pk=job_id).first()
+        if found is None:
+            raise NotFound("There is no such job in this workspace.")
+        self.job = found
+
+    @extend_schema(responses={200: JobOutput, **problems(400, 404)})
+    def retrieve(self, request: Request, job_id: str) -> Response:
+        """One job, with its error and what its features resolved to."""
+        return Response(JobOutput(self.job).data)
+
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 404)})
+    def log(self, request: Request, job_id: str) -> StreamingHttpResponse:
+        """The whole log as text; lines of scripts begin with `| `."""
+
+        def lines() -> Iterator[str]:
+            for line in log_lines(self.job):
+                yield line + "\n"
+
+        response = StreamingHttpResponse(lines(), content_type="text/plain; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{self.job.pk}.log"'
+        return response

@@ -1,0 +1,175 @@
+"""What a pipeline step is given and gives back, and the seams to the world around it.
+
+A step is a function ``(Context, Tools) -> Context``. Context is data and grows from step to step;
+Tools is what effects go through. Nothing here or beside it knows Django: jobs, rows and queues
+are behind Emit and Ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, Protocol
+
+from crewship.devcontainer.policy import Policy
+from crewship.devcontainer.types import (
+    BuildPlan,
+    CrewSpec,
+    FeatureRef,
+    FeatureRequest,
+    LayerPlan,
+    ResolvedFeature,
+)
+from crewship.domain.errors import BuildCancelled, CrewshipError
+from crewship.engine.base import Engine, ImageInfo, RegistryCredentials
+from crewship.registry.mise import MiseBinary
+
+AGENT_USER = "agent"
+AGENT_UID = "1001"
+AGENT_HOME = "/home/agent"
+BUILD_DIR = "/.crewship-build"  # everything of ours in a scratch container; gone before commit
+FEATURE_DIR = f"{BUILD_DIR}/feature"
+MISE_CACHE_DIR = f"{BUILD_DIR}/mise-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """One job as the pipeline sees it. ``fence`` makes names of its containers its own."""
+
+    job_id: str
+    fence: int
+    spec: CrewSpec
+    config_hash: str
+    tag: str  # "crewship-cache:<12 hex>"
+    rebuild: bool = False
+    scope_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    policy: Policy
+    network: str = "bridge"
+    step_timeout_s: float = 1800
+    idle_timeout_s: float = 900
+    memory_bytes: int | None = None
+    pids_limit: int | None = None
+    mise_env: Mapping[str, str] = field(default_factory=dict)
+    default_versions: Mapping[str, str] = field(default_factory=dict)  # mise tool -> version
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """A layer that exists in our records; whether the host still has it is asked there."""
+
+    tag: str
+    image_id: str
+    facts: Mapping[str, Any]  # JSON
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDraft:
+    """A layer about to be made: its row and name stand before its image does."""
+
+    row_id: int
+    tag: str
+
+
+class Emit(Protocol):
+    """News of a build; calls return at once and come from several threads."""
+
+    def step(self, number: int, message: str) -> None: ...
+    def message(self, text: str) -> None: ...
+    def system(self, text: str) -> None: ...
+    def output(self, lines: Sequence[str]) -> None: ...
+    def layer(self, plan: LayerPlan, *, hit: bool, seconds: float) -> None: ...
+
+
+class Ledger(Protocol):
+    """Our records of layers and scratch containers on this host."""
+
+    def find_layers(self, key: str) -> Sequence[LayerRecord]:
+        """Finished layers with the key, newest first."""
+
+    def lease(self, key: str) -> AbstractContextManager[None]:
+        """Within it no other job builds the key; waits, raises BuildCancelled."""
+
+    def begin_layer(self, plan: LayerPlan, parent_image_id: str) -> LayerDraft: ...
+    def finish_layer(
+        self, draft: LayerDraft, image: ImageInfo, facts: Mapping[str, Any]
+    ) -> None: ...
+    def drop_layer(self, draft: LayerDraft) -> None: ...
+    def use_layer(self, tag: str) -> None:
+        """The layer was used just now; the sweeper counts from here."""
+
+    def scratch(self, name: str) -> AbstractContextManager[None]:
+        """Within it the name is in our records, so that a sweep can find the container."""
+
+
+class Features(Protocol):
+    """Where features come from (crewship.registry.features.FeatureFetcher)."""
+
+    def resolve(self, ref: FeatureRef) -> ResolvedFeature: ...
+    def prefetch(self, refs: Iterable[FeatureRef]) -> Mapping[FeatureRef, ResolvedFeature]: ...
+    def installable(self, resolved: ResolvedFeature) -> ResolvedFeature:
+        """The same feature, downloaded, with its archive's metadata."""
+
+    def archive_tar(self, resolved: ResolvedFeature) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    engine: Engine
+    features: Features
+    ledger: Ledger
+    emit: Emit
+    cancel: Event
+    options: BuildOptions
+    mise: Callable[[str], MiseBinary]  # platform -> binary; raises typed errors
+    credentials: Callable[[str], RegistryCredentials | None]  # registry host -> login
+
+    def check_cancelled(self) -> None:
+        if self.cancel.is_set():
+            raise BuildCancelled("The build was stopped.")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Filled from left to right: each step adds what it found out."""
+
+    request: BuildRequest
+    platform: str = ""
+    base: ImageInfo | None = None
+    ordered: tuple[tuple[FeatureRequest, ResolvedFeature], ...] = ()
+    mise: MiseBinary | None = None
+    plan: BuildPlan | None = None
+    tip: str = ""  # image id of the topmost layer so far
+    home: str = AGENT_HOME
+    mise_facts: Mapping[str, Any] = field(default_factory=dict)  # {"env": [[k, v]], "tools": …}
+    image: ImageInfo | None = None  # the final image
+    draft: LayerDraft | None = None  # its name until the cache tag stands
+
+    @property
+    def known_base(self) -> ImageInfo:
+        if self.base is None:
+            raise CrewshipError("the step needs the base image, which pull-base brings")
+        return self.base
+
+    @property
+    def known_plan(self) -> BuildPlan:
+        if self.plan is None:
+            raise CrewshipError("the step needs the plan, which pull-base makes")
+        return self.plan
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """What a finished build hands to the records."""
+
+    image: ImageInfo
+    tag: str
+    parent_image_id: str
+    requirements: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    resolved_features: Sequence[Mapping[str, Any]]

@@ -1,0 +1,112 @@
+"""The six steps in their order, and the path from a request to an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crewship.devcontainer.types import BuildPlan, HookName
+from crewship.domain.errors import CrewshipError
+from provisioning.pipeline.context import BuildRequest, BuiltImage, Context, Tools
+from provisioning.pipeline.install_features import install_features
+from provisioning.pipeline.install_mise import install_mise
+from provisioning.pipeline.pull_base import pull_base
+from provisioning.pipeline.snapshot import snapshot
+from provisioning.pipeline.tag import tag
+from provisioning.pipeline.validate import validate
+
+Step = Callable[[Context, Tools], Context]
+
+
+@dataclass(frozen=True, slots=True)
+class StepEntry:
+    label: str
+    message: str  # what is shown while it runs and nothing more exact is known
+    run: Step
+
+
+STEPS: tuple[StepEntry, ...] = (
+    StepEntry("validate", "checking the config", validate),
+    StepEntry("pull-base", "fetching the base image and features", pull_base),
+    StepEntry("install-features", "installing devcontainer features", install_features),
+    StepEntry("install-mise", "installing mise tools", install_mise),
+    StepEntry("snapshot", "running lifecycle commands and committing", snapshot),
+    StepEntry("tag", "tagging the image", tag),
+)
+LABELS = tuple(entry.label for entry in STEPS)
+
+
+def execute(request: BuildRequest, tools: Tools) -> BuiltImage:
+    """The image for the request exists under its tag.
+
+    Raises typed errors; whatever a failed step made in containers is gone, finished layers stay
+    and serve the next try.
+    """
+    context = Context(request)
+    for number, entry in enumerate(STEPS, start=1):
+        tools.check_cancelled()
+        tools.emit.step(number, entry.message)
+        context = entry.run(context, tools)
+    if context.image is None:
+        raise CrewshipError("the pipeline ended without an image")
+    return BuiltImage(
+        image=context.image,
+        tag=request.tag,
+        parent_image_id=context.tip,
+        requirements=_requirements(context.known_plan),
+        provenance=_provenance(context),
+        resolved_features=_resolved_features(context.known_plan),
+    )
+
+
+def _requirements(plan: BuildPlan) -> Mapping[str, Any]:
+    """What base and features ask of a container at start; a crew's own settings come from the
+    crew, so that two crews with one image each get theirs."""
+    metadata = [(f.request.written_ref, f.resolved.metadata) for f in plan.features]
+    return {
+        "mounts": [mount for _, m in metadata for mount in m.mounts],
+        "entrypoints": [m.entrypoint for _, m in metadata if m.entrypoint],
+        "init": any(m.init for _, m in metadata),
+        "cap_add": sorted({cap for _, m in metadata for cap in m.cap_add}),
+        "post_start": [
+            {
+                "owner": ref,
+                "entries": [{"name": e.name, "process": list(e.process())} for e in hook.entries],
+            }
+            for ref, m in metadata
+            for hook in m.hooks
+            if hook.name == HookName.POST_START
+        ],
+    }
+
+
+def _provenance(context: Context) -> Mapping[str, Any]:
+    base = context.known_base
+    return {
+        "base": {
+            "ref": str(context.request.spec.base),
+            "image_id": base.image_id,
+            "digests": list(base.repo_digests),
+        },
+        "features": _resolved_features(context.known_plan),
+        "mise": {
+            "version": context.mise.version if context.mise else None,
+            "tools": context.mise_facts.get("tools", {}),
+        },
+        "layers": [
+            {"kind": x.kind, "label": x.label, "key": x.key} for x in context.known_plan.layers
+        ],
+    }
+
+
+def _resolved_features(plan: BuildPlan) -> list[dict[str, Any]]:
+    return [
+        {
+            "ref": feature.request.written_ref,
+            "resolved": f"{feature.resolved.ref.resource}@{feature.resolved.identity}",
+            "version": feature.resolved.metadata.version,
+            "options": sorted(feature.request.options),
+        }
+        for feature in plan.features
+    ]

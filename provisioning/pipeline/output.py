@@ -1,0 +1,75 @@
+"""From what a script prints to lines that are safe to store and to show anywhere.
+
+Colours (SGR sequences) stay; every other control sequence goes: cursor moves, titles, links
+(OSC 8), clipboard writes (OSC 52), bidi controls. ``\\r`` overwrites its line as a terminal does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+
+MAX_LINE = 4000  # characters; the rest of a longer line is dropped and said
+MAX_LINES = 100_000  # per job
+TAIL = 25
+
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC … BEL or ST
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\|$)"  # DCS, SOS, PM, APC
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[ -/]*[0-~]?"  # anything else that begins with ESC
+)
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
+)
+
+
+def clean_line(raw: str) -> str:
+    """One line as shown: colours kept, no other control character, at most MAX_LINE long."""
+    line = raw.rstrip("\r")
+    if "\r" in line:
+        line = line.rpartition("\r")[2]
+    cut = len(line) > MAX_LINE
+    line = line[:MAX_LINE]
+    if "\x1b" in line:
+        line = _ESCAPES.sub(lambda m: m[0] if _SGR.fullmatch(m[0]) else "", line)
+    line = _CONTROLS.sub("", line)
+    return f"{line} [line cut]" if cut else line
+
+
+def plain(line: str) -> str:
+    """The line without colours."""
+    return _SGR.sub("", line)
+
+
+class LineSplitter:
+    """Feeds whole, clean lines to ``sink`` and keeps the last ones for an error's text."""
+
+    def __init__(self, sink: Callable[[Sequence[str]], None], prefix: str = "") -> None:
+        self._sink = sink
+        self._prefix = prefix
+        self._rest = ""
+        self._tail: deque[str] = deque(maxlen=TAIL)
+
+    def feed(self, text: str) -> None:
+        *whole, rest = (self._rest + text).split("\n")
+        # An endless line without a newline must not grow in memory.
+        self._rest = rest[-MAX_LINE:] if "\r" in rest else rest[: MAX_LINE + 1]
+        if whole:
+            self._hand_over(whole)
+
+    def close(self) -> None:
+        if self._rest:
+            self._hand_over([self._rest])
+            self._rest = ""
+
+    def tail(self, lines: int = 10) -> str:
+        """The last lines without colours, for a message."""
+        return "\n".join(plain(line) for line in list(self._tail)[-lines:])
+
+    def _hand_over(self, raw: list[str]) -> None:
+        lines = [self._prefix + clean_line(line) for line in raw]
+        self._tail.extend(line for line in lines if line.strip())
+        self._sink(lines)

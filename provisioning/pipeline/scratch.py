@@ -1,0 +1,157 @@
+"""One scratch container: made from a layer, worked in, committed, and gone on every path."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from crewship.domain.errors import BuildCancelled, BuildStepFailed, BuildTimeout
+from crewship.engine.base import ContainerSpec, ExecResult, OnOutput
+from provisioning.pipeline.context import AGENT_UID, BUILD_DIR, FEATURE_DIR, Context, Tools
+from provisioning.pipeline.output import LineSplitter
+
+Env = Sequence[tuple[str, str]]
+
+# Non-interactive and quick; read by APT_CONFIG before the image's own apt.conf.d, see ENGINE facts.
+APT_CONF = """\
+APT::Get::Assume-Yes "true";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dpkg::Options { "--force-unsafe-io"; "--force-confdef"; "--force-confold"; };
+"""
+
+
+def tar_of(
+    files: dict[str, bytes], *, mode: int = 0o644, uid: int = 0, directories: Sequence[str] = ()
+) -> bytes:
+    """A tar with these files and directories, root's unless ``uid`` says otherwise."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in directories:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.uid, member.gid = tarfile.DIRTYPE, 0o755, uid, uid
+            tar.addfile(member)
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.uid, member.gid = len(content), mode, uid, uid
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A running scratch container and the ways to work in it."""
+
+    name: str
+    tools: Tools
+
+    def run(
+        self,
+        what: str,
+        argv: Sequence[str],
+        *,
+        user: str = "root",
+        env: Env = (),
+        workdir: str = "/",
+        prefix: str = "",
+    ) -> None:
+        """The process ended with 0 and its output is in the job's log.
+
+        Raises BuildStepFailed (naming ``what``, the exit code and the last lines), BuildTimeout,
+        or BuildCancelled.
+        """
+        splitter = LineSplitter(self.tools.emit.output, prefix)
+        result = self._exec(argv, user, env, workdir, splitter.feed)
+        splitter.close()
+        self._judge(what, result, splitter.tail())
+
+    def capture(self, what: str, argv: Sequence[str], *, user: str = "root", env: Env = ()) -> str:
+        """What the process printed; it stays out of the log. Raises like ``run``."""
+        parts: list[str] = []
+        result = self._exec(argv, user, env, "/", parts.append)
+        text = "".join(parts)
+        self._judge(what, result, text[-1000:])
+        return text
+
+    def put(self, path: str, tar: bytes) -> None:
+        self.tools.engine.put_archive(self.name, path, tar)
+
+    def sweep(self) -> None:
+        """Nothing of ours is left in the container's files."""
+        self.capture("clean-up", ["/bin/sh", "-c", f"rm -rf {BUILD_DIR}"])
+
+    def _exec(
+        self,
+        argv: Sequence[str],
+        user: str,
+        env: Env,
+        workdir: str,
+        on_output: OnOutput,
+    ) -> ExecResult:
+        options = self.tools.options
+        return self.tools.engine.exec(
+            self.name,
+            argv,
+            user=user,
+            env=env,
+            workdir=workdir,
+            on_output=on_output,
+            cancel=self.tools.cancel,
+            idle_timeout_s=options.idle_timeout_s,
+            timeout_s=options.step_timeout_s,
+        )
+
+    def _judge(self, what: str, result: ExecResult, tail: str) -> None:
+        if result.cancelled:
+            raise BuildCancelled("The build was stopped.")
+        said = f"\n{tail}" if tail else " (it printed nothing)"
+        if result.timed_out:
+            limit = "printed nothing for" if result.timed_out == "idle" else "ran longer than"
+            options = self.tools.options
+            seconds = (
+                options.idle_timeout_s if result.timed_out == "idle" else options.step_timeout_s
+            )
+            raise BuildTimeout(f"{what} {limit} {seconds:g} s; last lines:{said}")
+        if result.exit_code != 0:
+            raise BuildStepFailed(
+                f"{what} failed with exit code {result.exit_code}:{said}",
+                hint="The job's log has everything it printed.",
+                extra={"exit_code": result.exit_code},
+            )
+
+
+@contextmanager
+def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -> Iterator[Scratch]:
+    """A running container from ``image`` with BUILD_DIR in it; removed whatever happens."""
+    request, options = context.request, tools.options
+    name = f"crewship-build-{request.job_id.removeprefix('job_').lower()}-{request.fence}-{suffix}"
+    spec = ContainerSpec(
+        name=name,
+        image=image,
+        network=options.network,
+        memory_bytes=options.memory_bytes,
+        pids_limit=options.pids_limit,
+    )
+    with tools.ledger.scratch(name):
+        try:
+            tools.engine.create_container(spec)
+            tools.engine.start_container(name)
+            directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
+            apt_conf = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
+            tools.engine.put_archive(name, "/", tar_of(apt_conf, directories=directories))
+            yield Scratch(name, tools)
+        finally:
+            tools.engine.remove_container(name)
+
+
+def root_step_env() -> tuple[tuple[str, str], ...]:
+    """What every root step sees; given per exec, so it never enters an image."""
+    return (("DEBIAN_FRONTEND", "noninteractive"), ("APT_CONFIG", f"{BUILD_DIR}/apt.conf"))
+
+
+def agent_owned(directories: Sequence[str], files: dict[str, bytes] | None = None) -> bytes:
+    """A tar whose members belong to the agent user."""
+    return tar_of(files or {}, uid=int(AGENT_UID), directories=directories)

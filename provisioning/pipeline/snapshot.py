@@ -1,0 +1,130 @@
+"""Step 5: lifecycle commands as the agent, then the commit that gives the image its config."""
+
+from __future__ import annotations
+
+import base64
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from crewship.devcontainer.plan import hook_runs, image_env
+from crewship.devcontainer.types import Hook, HookCommand, LayerKind
+from crewship.domain.errors import BuildStepFailed
+from crewship.engine.base import ImageConfig
+from provisioning.pipeline.context import AGENT_UID, Context, Tools
+from provisioning.pipeline.install_features import UserConflict
+from provisioning.pipeline.layers import Made, commit_layer
+from provisioning.pipeline.scratch import Env, Scratch, tar_of
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HASH_LABEL = "dev.crewship.config-hash"
+
+
+class HookFailed(BuildStepFailed):
+    code = "hook_failed"
+
+
+def snapshot(context: Context, tools: Tools) -> Context:
+    """The final image is committed under a name of ours; it is not the crew's yet.
+
+    It is always made anew: what hooks do cannot be known from their text alone.
+    """
+    layer = next(x for x in context.known_plan.layers if x.kind == LayerKind.FINAL)
+    env = final_env(context)
+
+    def work(scratch: Scratch) -> Made:
+        scratch.put("/", _profile_tar(scratch, env))
+        for owner, hook in hook_runs(context.known_plan):
+            title = f"{hook.name} of {owner}" if owner else str(hook.name)
+            tools.emit.message(f"running {title}")
+            _run_hook(scratch, title, hook, env, _workdir(context))
+        _verify(scratch)
+        return Made(_image_config(context, env))
+
+    draft, image, _ = commit_layer(context, tools, layer, work)
+    return replace(context, image=image, draft=draft)
+
+
+def final_env(context: Context) -> tuple[tuple[str, str], ...]:
+    """The image's ENV: base, features, mise and mise's env, then the config's own."""
+    mise = [(k, v) for k, v in context.mise_facts.get("env", [])]
+    return image_env(
+        context.known_plan,
+        context.known_base.config.env,
+        mise,
+        devcontainer_id(context.request.config_hash),
+    )
+
+
+def devcontainer_id(config_hash: str) -> str:
+    """52 characters of a-v and 0-9, as the spec has them; stable for one config, equal for crews
+    that share the image."""
+    return base64.b32hexencode(bytes.fromhex(config_hash)).decode().rstrip("=").lower()
+
+
+def _workdir(context: Context) -> str:
+    return context.known_base.config.working_dir or context.home
+
+
+def _run_hook(scratch: Scratch, title: str, hook: Hook, env: Env, workdir: str) -> None:
+    """Every entry of the hook ended with 0; entries of the object form run side by side.
+
+    All are awaited; the first failure in the order of the text is raised.
+    """
+
+    def run(entry: HookCommand) -> None:
+        what = f"{title} ({entry.name})" if entry.name else title
+        prefix = f"[{entry.name}] " if entry.name else ""
+        try:
+            scratch.run(
+                what, entry.process(), user=AGENT_UID, env=env, workdir=workdir, prefix=prefix
+            )
+        except BuildStepFailed as err:
+            raise HookFailed(err.message, extra={"hook": title, **err.extra}) from err
+
+    entries = hook.entries
+    if len(entries) == 1:
+        run(entries[0])
+        return
+    with ThreadPoolExecutor(len(entries), thread_name_prefix="hook") as pool:
+        outcomes = [pool.submit(run, entry) for entry in entries]
+    for outcome in outcomes:
+        outcome.result()
+
+
+def _profile_tar(scratch: Scratch, env: Env) -> bytes:
+    """/etc/profile resets PATH in login shells; this puts the image's directories back in front.
+
+    Literal in single quotes: a directory's name is never evaluated.
+    """
+    scratch.capture("Preparing", ["/bin/sh", "-c", "mkdir -p /etc/profile.d"])
+    path = dict(env).get("PATH", DEFAULT_PATH)
+    own = [d for d in path.split(":") if d and d not in DEFAULT_PATH.split(":")]
+    lines = ["# Written by Crewship: the directories of the image's PATH, in its order."]
+    for directory in reversed(own):
+        quoted = "'" + directory.replace("'", "'\\''") + "'"
+        lines.append(f'case ":$PATH:" in *:{quoted}:*) ;; *) PATH={quoted}:"$PATH" ;; esac')
+    lines += ["export PATH", ""]
+    return tar_of({"etc/profile.d/crewship.sh": "\n".join(lines).encode()})
+
+
+def _verify(scratch: Scratch) -> None:
+    """Raises UserConflict when features or hooks took the agent's name or uid away."""
+    said = scratch.capture(
+        "Checking the agent user", ["/bin/sh", "-c", "id -u; id -un"], user=AGENT_UID
+    )
+    if said.split() != [AGENT_UID, "agent"]:
+        raise UserConflict(
+            f"After the build the uid {AGENT_UID} is not the user agent any more ({said.strip()}).",
+            hint="A feature or lifecycle command changed /etc/passwd; leave out that feature.",
+        )
+
+
+def _image_config(context: Context, env: Env) -> ImageConfig:
+    base = context.known_base.config
+    return replace(
+        base,
+        env=tuple(env),
+        cmd=base.cmd or (None if base.entrypoint else ("/bin/sh",)),
+        user=AGENT_UID,
+        labels={**base.labels, HASH_LABEL: context.request.config_hash},
+    )

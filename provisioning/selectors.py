@@ -1,0 +1,159 @@
+"""Reading jobs: the status of a crew as clients see it, logs, agents on stale images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Max, QuerySet
+
+from cache.models import CachedImage
+from cache.selectors import present_images
+from crewship.crews.models import Agent, Crew
+from provisioning.models import JobEvent, ProvisionJob
+from provisioning.pipeline.execute import LABELS
+from provisioning.pipeline.output import plain
+from provisioning.states import ACTIVE, LOG_KINDS, EventKind, JobState, ProvisionStatus
+
+TAIL_LINES = 50
+TAIL_LINE_LENGTH = 500
+OUTPUT_PREFIX = "| "
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """The part of a status that is there while a job runs, and after it for the same config."""
+
+    step: int
+    total: int
+    message: str
+    steps: tuple[str, ...]
+    log_tail: list[str]
+    started_at: datetime | None
+    completed_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    status: ProvisionStatus
+    devcontainer_config: str | None
+    cached_image: str | None
+    config_hash: str | None
+    agents_pending_restart: int
+    job: JobView | None
+
+
+def provision_status(crew: Crew) -> StatusView:
+    """What GET /crews/{id}/provision says, from the database alone."""
+    job = latest_job(crew)
+    image = current_image(crew)
+    return StatusView(
+        status=_status(job, image),
+        devcontainer_config=crew.devcontainer_config,
+        cached_image=image.tag if image else None,
+        config_hash=crew.config_hash,
+        agents_pending_restart=agents_pending_restart(crew, image),
+        job=_job_view(job) if job else None,
+    )
+
+
+def latest_job(crew: Crew) -> ProvisionJob | None:
+    """The crew's newest job, if it is active or was for the config that the crew has now."""
+    job = ProvisionJob.objects.filter(crew=crew).order_by("-id").first()
+    if job is None or (job.state not in ACTIVE and job.config_hash != crew.config_hash):
+        return None
+    return job
+
+
+def current_image(crew: Crew) -> CachedImage | None:
+    """The image of the crew's marker, while the host really has it as we recorded it."""
+    if not crew.cached_image:
+        return None
+    return present_images().filter(tag=crew.cached_image, config_hash=crew.config_hash).first()
+
+
+def agents_pending_restart(crew: Crew, image: CachedImage | None) -> int:
+    """How many agents run now on another image than the crew's current one."""
+    live = Agent.objects.filter(crew=crew).exclude(live_image_id="")
+    if image is not None:
+        live = live.exclude(live_image_id=image.image_id)
+    return live.count()
+
+
+def _status(job: ProvisionJob | None, image: CachedImage | None) -> ProvisionStatus:
+    if job is not None and job.state in ACTIVE:
+        return ProvisionStatus(job.state)
+    if job is not None and job.state == JobState.FAILED:
+        return ProvisionStatus.FAILED
+    return ProvisionStatus.COMPLETED if image else ProvisionStatus.IDLE
+
+
+def _job_view(job: ProvisionJob) -> JobView:
+    ended = job.state in {JobState.COMPLETED, JobState.FAILED}
+    return JobView(
+        step=len(LABELS) if job.state == JobState.COMPLETED else job.step,
+        total=len(LABELS),
+        message=job.message,
+        steps=LABELS,
+        log_tail=log_tail(job),
+        started_at=job.started_at,
+        completed_at=job.finished_at if ended else None,
+        error=job.error if job.state == JobState.FAILED else None,
+    )
+
+
+def log_tail(job: ProvisionJob) -> list[str]:
+    """At most 50 lines of at most 500 characters, oldest first, without colours."""
+    lines: list[str] = []
+    events = JobEvent.objects.filter(job=job, kind__in=LOG_KINDS).order_by("-seq")
+    for event in events[:TAIL_LINES]:
+        lines = event_lines(event) + lines
+        if len(lines) >= TAIL_LINES:
+            break
+    return [plain(line)[:TAIL_LINE_LENGTH] for line in lines[-TAIL_LINES:]]
+
+
+def event_lines(event: JobEvent) -> list[str]:
+    """The event's log lines; output of scripts is told from ours by its prefix."""
+    if event.kind == EventKind.OUTPUT:
+        return [OUTPUT_PREFIX + line for line in event.data["lines"]]
+    return [event.data["text"]] if event.kind == EventKind.SYSTEM else []
+
+
+def log_lines(job: ProvisionJob) -> Iterator[str]:
+    """The whole log, without holding it in memory."""
+    for event in job.events.filter(kind__in=LOG_KINDS).order_by("seq").iterator(chunk_size=200):
+        yield from event_lines(event)
+
+
+def jobs_of(crew: Crew) -> QuerySet[ProvisionJob]:
+    return ProvisionJob.objects.filter(crew=crew).order_by("-id")
+
+
+@dataclass(frozen=True, slots=True)
+class ShortStatus:
+    status: ProvisionStatus
+    cached_image: str | None
+
+
+def short_statuses(crews: Sequence[Crew]) -> Mapping[str, ShortStatus]:
+    """Status and image of many crews in two queries, by crew id."""
+    latest = (
+        ProvisionJob.objects.filter(crew__in=crews)
+        .values("crew_id")
+        .annotate(latest=Max("id"))
+        .values("latest")
+    )
+    jobs = {job.crew_id: job for job in ProvisionJob.objects.filter(pk__in=latest)}
+    tags = {crew.cached_image for crew in crews if crew.cached_image}
+    images = {(i.tag, i.config_hash): i for i in present_images().filter(tag__in=tags)}
+    out = {}
+    for crew in crews:
+        job = jobs.get(crew.pk)
+        if job and job.state not in ACTIVE and job.config_hash != crew.config_hash:
+            job = None
+        image = images.get((crew.cached_image or "", crew.config_hash or ""))
+        out[crew.pk] = ShortStatus(_status(job, image), image.tag if image else None)
+    return out

@@ -1,0 +1,80 @@
+"""Putting together what a build works with, from the settings: engine, registries, mise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+from django.conf import settings
+
+from cache.models import DockerHost
+from catalogs.runtimes import default_versions
+from crewship.engine.base import Engine, RegistryCredentials
+from crewship.engine.docker import DockerEngine
+from crewship.registry.blobs import BlobStore
+from crewship.registry.client import OciClient
+from crewship.registry.credentials import IDENTITY_USER, credentials_for
+from crewship.registry.features import FeatureFetcher
+from crewship.registry.mise import MiseSource, ensure_mise
+from crewship.registry.options import RegistryOptions
+from crewship.settings.options import Options
+from provisioning.ledger import DatabaseLedger
+from provisioning.models import ProvisionJob
+from provisioning.pipeline.context import BuildOptions, Emit, Tools
+
+
+def host_engine() -> Engine:
+    """The engine of this machine, as DOCKER_HOST has it."""
+    return DockerEngine.from_environment()
+
+
+def registry_options(options: Options) -> RegistryOptions:
+    given = options.registry
+    return RegistryOptions(
+        mirrors=given.mirrors,
+        layouts={prefix: Path(path) for prefix, path in given.layouts.items()},
+        plain_http=frozenset(given.plain_http),
+        ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
+        auth=credentials_for,
+    )
+
+
+def build_options(options: Options) -> BuildOptions:
+    limits = options.limits
+    return BuildOptions(
+        policy=options.policy,
+        network=options.build_network,
+        step_timeout_s=limits.step_timeout_s,
+        idle_timeout_s=limits.idle_timeout_s,
+        memory_bytes=limits.build_memory_mb * 1024 * 1024 or None,
+        pids_limit=limits.build_pids,
+        mise_env=options.mise_env,
+        default_versions=default_versions(),
+    )
+
+
+def tools_for(job: ProvisionJob, host: DockerHost, emit: Emit, cancel: Event) -> Tools:
+    """Everything one claimed job needs. Features resolve afresh in each job: one answer for a
+    moving tag within a job, the newest one for the next."""
+    options: Options = settings.CREWSHIP
+    blobs = BlobStore(options.data_dir / "store")
+    return Tools(
+        engine=host_engine(),
+        features=FeatureFetcher(OciClient(registry_options(options)), blobs),
+        ledger=DatabaseLedger(host=host, job_id=job.pk, fence=job.fence, cancel=cancel),
+        emit=emit,
+        cancel=cancel,
+        options=build_options(options),
+        mise=lambda platform: ensure_mise(MiseSource.parse(options.mise_source), platform, blobs),
+        credentials=_image_credentials,
+    )
+
+
+def _image_credentials(registry: str) -> RegistryCredentials | None:
+    found = credentials_for(registry)
+    if found is None:
+        return None
+    user, secret = found
+    if user == IDENTITY_USER:
+        return RegistryCredentials(username="", password="", identity_token=secret)
+    return RegistryCredentials(username=user, password=secret)

@@ -1,0 +1,176 @@
+"""Running one claimed job: heartbeat and fencing around the pipeline, then how it ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from threading import Event, Thread
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from cache.selectors import cache_tag
+from crewship.crews.services import scope_key
+from crewship.devcontainer.config import read_crew
+from crewship.domain.errors import BuildCancelled, BuildTimeout, CrewshipError
+from crewship.engine.base import Engine
+from provisioning.emitter import EventEmitter
+from provisioning.finish import complete, fail
+from provisioning.models import ProvisionJob
+from provisioning.pipeline.context import BuildRequest, BuiltImage
+from provisioning.pipeline.execute import execute
+from provisioning.retire import retire_image
+from provisioning.states import JobState
+from provisioning.toolbox import tools_for
+from provisioning.transitions import StaleJobState, advance
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5  # how often a running job's row is looked at: bounds how late a cancel is seen
+HEARTBEAT_S = 5.0
+
+
+class Watchdog:
+    """Writes the heartbeat of a claimed job and sets ``cancel`` when the job is taken away, the
+    worker stops, or its time is up; ``reason`` says which."""
+
+    def __init__(self, job: ProvisionJob, stopping: Event) -> None:
+        self.cancel = Event()
+        self.lost = Event()  # set by whoever sees that the job is no more ours
+        self.reason = ""
+        self._job = job
+        self._stopping = stopping
+        self._closing = Event()
+        self._deadline = time.monotonic() + settings.CREWSHIP.limits.job_timeout_s
+        self._thread = Thread(target=self._run, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Watchdog:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        beat_at = time.monotonic()
+        try:
+            while not self._closing.wait(LOOK_S) and not self.cancel.is_set():
+                if self.lost.is_set() or not self._is_ours():
+                    self._stop("lost")
+                elif self._stopping.is_set():
+                    self._stop("stopping")
+                elif time.monotonic() > self._deadline:
+                    self._stop("timeout")
+                elif time.monotonic() - beat_at >= HEARTBEAT_S:
+                    beat_at = time.monotonic()
+                    self._mine().update(heartbeat_at=Now())
+        finally:
+            connection.close()
+
+    def _stop(self, reason: str) -> None:
+        self.reason = reason
+        self.cancel.set()
+
+    def _mine(self) -> QuerySet[ProvisionJob]:
+        return ProvisionJob.objects.filter(
+            pk=self._job.pk, fence=self._job.fence, state=JobState.RUNNING
+        )
+
+    def _is_ours(self) -> bool:
+        try:
+            return bool(self._mine().exists())
+        except DatabaseError as err:
+            log.warning("%s: the database does not answer: %s", self._job.pk, err)
+            return True  # the sweep decides by the heartbeat, not by one failed look
+
+
+def run_job(job: ProvisionJob, stopping: Event) -> None:
+    """The claimed job ended (or is pending again because this worker stops), in our records too.
+
+    Nothing is raised for a job that failed: that is recorded. What is raised is a fault of ours,
+    after the job was marked failed.
+    """
+    with (
+        Watchdog(job, stopping) as dog,
+        EventEmitter(job_id=job.pk, fence=job.fence, lost=dog.lost) as emit,
+    ):
+        tools = tools_for(job, job.host, emit, dog.cancel)
+        try:
+            built = execute(_request(job), tools)
+            emit.all_done()
+        except BuildCancelled:
+            emit.flush()
+            _end_cancelled(job, dog)
+            return
+        except CrewshipError as err:
+            emit.step_failed(err.message)
+            emit.flush()
+            _end_failed(job, err)
+            return
+        except Exception:  # the task boundary: whatever it was, the job must not hang as running
+            emit.flush()
+            log.exception("%s: unexpected error", job.pk)
+            _end_failed(job, CrewshipError("Something went wrong on our side.", code="internal"))
+            raise
+        emit.flush()
+        _end_completed(job, built, tools.engine)
+
+
+def _request(job: ProvisionJob) -> BuildRequest:
+    """From the job's own copies of the texts, under the rules of now. Raises ConfigInvalid."""
+    spec = read_crew(
+        job.devcontainer_config,
+        job.mise_config,
+        job.runtime_image or None,
+        settings.CREWSHIP.policy,
+    )
+    return BuildRequest(
+        job_id=job.pk,
+        fence=job.fence,
+        spec=spec,
+        config_hash=job.config_hash,
+        tag=cache_tag(job.config_hash),
+        rebuild=job.rebuild,
+        scope_key=scope_key(job.workspace),
+    )
+
+
+def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None:
+    try:
+        replaced = complete(job, built)
+    except StaleJobState:
+        log.info("%s was taken away at the end; its image is not recorded", job.pk)
+        retire_image(engine, job.host, built.image.image_id, tag=built.tag)
+        return
+    if replaced:
+        retire_image(engine, job.host, replaced)
+
+
+def _end_failed(job: ProvisionJob, error: CrewshipError) -> None:
+    log.info("%s failed: %s", job.pk, error.error_code)
+    try:
+        fail(job, error, guard=job.fence)
+    except StaleJobState:
+        log.info("%s was taken away before it could be marked failed", job.pk)
+
+
+def _end_cancelled(job: ProvisionJob, dog: Watchdog) -> None:
+    if dog.reason == "timeout":
+        limit = settings.CREWSHIP.limits.job_timeout_s
+        _end_failed(job, BuildTimeout(f"The job ran longer than {limit} s.", code="job_timeout"))
+    elif dog.reason == "stopping":
+        try:
+            advance(
+                job,
+                JobState.PENDING,
+                guard=job.fence,
+                data={"reason": "worker_stopping"},
+                message="waiting for another worker",
+                step=0,
+            )
+        except StaleJobState:
+            log.info("%s was taken away while its worker stopped", job.pk)
