@@ -8,30 +8,34 @@ is read, where this server's environment is nobody's local one and so counts as 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from crewship.devcontainer.findings import Findings, shorten
 from crewship.devcontainer.types import Json
+from crewship.domain.errors import EnvTooLarge
 
 MAX_ENTRIES: Final = 32
 MAX_VALUE_BYTES: Final = 32 * 1024
 MAX_TOTAL_BYTES: Final = 64 * 1024  # of all values; far above it no process starts (ENV limit)
+MAX_IMAGE_BYTES: Final = 120 * 1024  # all of an image's ENV; at 200 kB no process starts
 
 # What docker gives to a process of an image that sets no PATH.
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+# "{" ends the search for "}", so that a text full of "${" takes linear time.
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _DOCKER_VARIABLE = re.compile(
-    r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::([-+])([^}]*))?\})"
+    r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::([-+])([^{}]*))?\})"
 )
+_ANY_VARIABLE = re.compile(f"{_DOCKER_VARIABLE.pattern}|{_VARIABLE.pattern}")
 # Texts that look like credentials, whatever the variable is called.
 _TOKEN = re.compile(
     r"(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}"
     r"|sk-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}"
     r"|crs_[A-Za-z0-9_-]{16,}|npm_[A-Za-z0-9]{20,}|AIza[A-Za-z0-9_-]{30,}"
-    r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|eyJ[A-Za-z0-9_-]{8,500}\.eyJ[A-Za-z0-9_-]{8}|-----BEGIN [A-Z ]*PRIVATE KEY-----"
     r"|://[^/\s:@]+:[^/\s:@]+@)"
 )
 _SECRET_NAME = re.compile(
@@ -124,33 +128,24 @@ def substitute_strings(value: Json, path: str, findings: Findings) -> Json:
 def expand_env(value: str, env: Mapping[str, str], devcontainer_id: str) -> str:
     """``value`` with ``${containerEnv:X[:default]}`` and ``${devcontainerId}`` replaced.
 
-    One pass: what a variable holds is not expanded again. Other ``${…}`` stay.
+    One pass: what a variable holds is not expanded again. Other ``${…}`` stay. Raises EnvTooLarge.
     """
-
-    def replace(match: re.Match[str]) -> str:
-        kind, *arguments = match.group(1).split(":")
-        if kind == "devcontainerId" and not arguments:
-            return devcontainer_id
-        if kind == "containerEnv" and arguments and arguments[0]:
-            return env.get(arguments[0], arguments[1] if len(arguments) > 1 else "")
-        return match.group()
-
-    return _VARIABLE.sub(replace, value)
+    return _expand(
+        _VARIABLE, lambda match: _spec_variable(match.group(), env, devcontainer_id), value
+    )
 
 
 def expand_feature_env(value: str, env: Mapping[str, str], devcontainer_id: str) -> str:
     """A feature's containerEnv value as the reference's ENV instruction would read it.
 
     ``$X``, ``${X}``, ``${X:-word}`` and ``${X:+word}`` beside the spec's own variables; unset
-    ones are empty. One pass over ``value``.
+    ones are empty. One pass over ``value``. Raises EnvTooLarge.
     """
 
     def replace(match: re.Match[str]) -> str:
         name = match.group(1) or match.group(2)
-        if name is None:
-            return expand_env(match.group(), env, devcontainer_id)
-        if name == "devcontainerId":
-            return devcontainer_id
+        if name is None or name == "devcontainerId":
+            return _spec_variable(match.group(), env, devcontainer_id)
         held = env.get(name, DEFAULT_PATH if name == "PATH" else "")
         if match.group(3) == "-":
             return held or match.group(4)
@@ -158,13 +153,38 @@ def expand_feature_env(value: str, env: Mapping[str, str], devcontainer_id: str)
             return match.group(4) if held else ""
         return held
 
-    both = re.compile(f"{_DOCKER_VARIABLE.pattern}|{_VARIABLE.pattern}")
-    return both.sub(replace, value)
+    return _expand(_ANY_VARIABLE, replace, value)
+
+
+def _spec_variable(text: str, env: Mapping[str, str], devcontainer_id: str) -> str:
+    """What ``${…}`` stands for, or itself where it is not one of the spec's."""
+    kind, *arguments = text[2:-1].split(":")
+    if kind == "devcontainerId" and not arguments:
+        return devcontainer_id
+    if kind == "containerEnv" and arguments and arguments[0]:
+        return env.get(arguments[0], arguments[1] if len(arguments) > 1 else "")
+    return text
+
+
+def _expand(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], value: str) -> str:
+    """``re.sub`` that stops early: values made of each other would grow without end."""
+    parts: list[str] = []
+    size = at = 0
+    for match in pattern.finditer(value):
+        parts += [value[at : match.start()], replace(match)]
+        size += len(parts[-2]) + len(parts[-1])
+        if size > MAX_TOTAL_BYTES:
+            break
+        at = match.end()
+    parts.append(value[at:])
+    if size + len(parts[-1]) > MAX_TOTAL_BYTES:
+        raise EnvTooLarge(f"{shorten(value)!r} becomes longer than {MAX_TOTAL_BYTES} characters")
+    return "".join(parts)
 
 
 def extend_path(new: str, old: str) -> str:
     """``new`` with those directories of ``old`` appended that it lacks: nothing gets lost."""
-    held = new.split(":")
+    held = set(new.split(":"))
     missing = [part for part in old.split(":") if part and part not in held]
     return ":".join([*([new] if new else []), *missing])
 
@@ -173,3 +193,10 @@ def apply_env(env: dict[str, str], entries: Iterable[tuple[str, str]]) -> None:
     """Sets ``entries`` in ``env``, in order; PATH is extended, never replaced."""
     for name, value in entries:
         env[name] = extend_path(value, env.get(name, DEFAULT_PATH)) if name == "PATH" else value
+
+
+def check_size(env: Mapping[str, str]) -> None:
+    """Raises EnvTooLarge where no process would start with ``env``."""
+    total = sum(len(f"{name}={value}".encode()) + 1 for name, value in env.items())
+    if total > MAX_IMAGE_BYTES:
+        raise EnvTooLarge(f"the image's environment has {total} bytes, at most {MAX_IMAGE_BYTES}")

@@ -10,15 +10,19 @@ from crewship.devcontainer.findings import Findings
 from crewship.devcontainer.types import Hook, HookCommand, HookName, Json
 
 MAX_ENTRY_LENGTH: Final = 4096  # characters; of an array: of all its strings together
+MAX_ENTRIES: Final = 64  # they all run at once
 
 
 def read_hook(name: HookName, value: Json, path: str, findings: Findings) -> Hook | None:
     """The hook that ``value`` describes; None for null and for forms that run nothing.
 
     A string runs by ``/bin/sh -c``, an array without a shell, the entries of an object side by
-    side. Problems: ``wrong_type``, ``hook_invalid``, ``hook_too_long``.
+    side. Problems: ``wrong_type``, ``hook_invalid``, ``hook_too_long``, ``hook_too_many``.
     """
     if isinstance(value, dict):
+        if len(value) > MAX_ENTRIES:
+            message = f"{len(value)} commands side by side, at most {MAX_ENTRIES}"
+            findings.problem(path, "hook_too_many", message)
         pairs = [(entry, command, f"{path}.{entry}") for entry, command in value.items()]
     else:
         pairs = [("", value, path)]

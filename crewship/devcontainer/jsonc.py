@@ -19,6 +19,7 @@ MAX_DEPTH: Final = 100
 MAX_NUMBER_LENGTH: Final = 100  # characters; int() of thousands of digits is slow or refused
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_TO_LINE_END = re.compile(r"[^\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -68,8 +69,7 @@ class _Scanner:
         while True:
             self.at = self._end_of(_SPACE)
             if self.text.startswith("//", self.at):
-                ends = [self.text.find(mark, self.at) for mark in "\n\r"]
-                self.at = min((end for end in ends if end >= 0), default=len(self.text))
+                self.at = self._end_of(_TO_LINE_END)
             elif self.text.startswith("/*", self.at):
                 end = self.text.find("*/", self.at + 2)
                 if end < 0:
@@ -114,7 +114,8 @@ class _Scanner:
             name = self.string()
             self.path.append(name)
             if name in out:
-                self.duplicates.append(self.problem_at(start, "duplicate_key", f"{name!r} again"))
+                message = f"{shorten(name)!r} is here twice"
+                self.duplicates.append(self.problem_at(start, "duplicate_key", message))
             self.skip()
             if self.peek() != ":":
                 self.fail(f"expected ':' after the name, found {self.found()}")
@@ -230,7 +231,8 @@ class _Scanner:
             line += 1
             line_start = match.end()
         self._counted = (offset, line, line_start)
-        return Problem(".".join(self.path), code, message, line, offset - line_start + 1)
+        path = ".".join(self.path) if code == "duplicate_key" else ""
+        return Problem(path, code, message, line, offset - line_start + 1)
 
     def fail(self, message: str, code: str = "syntax") -> NoReturn:
         raise ConfigInvalid([*self.duplicates, self.problem_at(self.at, code, message)])

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from crewship.devcontainer.canonical import digest
-from crewship.devcontainer.environment import apply_env, expand_env, expand_feature_env
+from crewship.devcontainer.environment import apply_env, check_size, expand_env, expand_feature_env
 from crewship.devcontainer.hashing import GENERATOR, config_hash, hook_parts, mise_parts
 from crewship.devcontainer.options import option_env
 from crewship.devcontainer.policy import Policy
@@ -58,17 +58,7 @@ def make_plan(
     _, dropped = feature_requirements(features, policy or Policy())
     stack = _Stack(base, scope_key)
     stack.add(LayerKind.USER, f"user {AGENT_USER}", {"user": AGENT_USER, "uid": AGENT_UID})
-    env: list[list[str]] = []
-    for feature in features:
-        env = [*env, *(list(entry) for entry in feature_env(feature.resolved.metadata))]
-        parts: dict[str, Json] = {
-            "digest": feature.resolved.archive_digest,
-            "options": dict(feature.env),
-            "user": AGENT_USER,
-            "env": env,
-        }
-        known = bool(feature.resolved.archive_digest)
-        stack.add(LayerKind.FEATURE, short_label(feature.request.ref), parts, known=known)
+    env = _add_features(stack, features)
     mise = resolved_mise or spec.mise
     if mise.tools:
         parts = {"mise": mise_digest, **mise_parts(mise), "feature_env": env}
@@ -103,11 +93,13 @@ def feature_env_so_far(
     """The image environment that is active while feature ``index`` installs, its own included.
 
     ``len(plan.features) - 1`` gives what holds after all features. Options are not in it.
+    Raises EnvTooLarge.
     """
     env = dict(base_env)
     for feature in plan.features[: index + 1]:
         for name, value in feature_env(feature.resolved.metadata):
             apply_env(env, [(name, expand_feature_env(value, env, devcontainer_id))])
+        check_size(env)
     return tuple(env.items())
 
 
@@ -121,7 +113,7 @@ def image_env(
 
     ``mise_env`` is what the tools need (PATH, JAVA_HOME); the mise config's own env comes before
     it. ``${containerEnv:X}`` sees what holds below containerEnv, so its order has no effect. PATH
-    is only ever extended.
+    is only ever extended. Raises EnvTooLarge.
     """
     env = dict(feature_env_so_far(plan, len(plan.features) - 1, base_env, devcontainer_id))
     apply_env(env, plan.spec.mise.env)
@@ -131,6 +123,7 @@ def image_env(
         env,
         [(k, expand_env(v, below, devcontainer_id)) for k, v in plan.spec.container_env],
     )
+    check_size(env)
     return tuple(env.items())
 
 
@@ -195,6 +188,22 @@ def _hook_runs(spec: CrewSpec, features: Sequence[PlannedFeature]) -> tuple[tupl
         for hook in hooks
         if hook.name is name
     )
+
+
+def _add_features(stack: _Stack, features: Sequence[PlannedFeature]) -> list[list[str]]:
+    """A layer each. Returns the containerEnv of all: each acts from its feature's install on."""
+    env: list[list[str]] = []
+    for feature in features:
+        env = [*env, *(list(entry) for entry in feature_env(feature.resolved.metadata))]
+        parts: dict[str, Json] = {
+            "digest": feature.resolved.archive_digest,
+            "options": dict(feature.env),
+            "user": AGENT_USER,
+            "env": env,
+        }
+        known = bool(feature.resolved.archive_digest)
+        stack.add(LayerKind.FEATURE, short_label(feature.request.ref), parts, known=known)
+    return env
 
 
 def _add_final(

@@ -21,7 +21,6 @@ from crewship.devcontainer.runtime_settings import (
 from crewship.devcontainer.types import (
     FeatureMetadata,
     FeatureRequirements,
-    Hook,
     HookName,
     PlannedFeature,
 )
@@ -58,27 +57,15 @@ def feature_requirements(
         warnings += _dropped(found.problems)
         warnings += _env_warnings(metadata, path)
         warnings += _deprecation(metadata, path)
-    hooks = _hooks(features, HookName.POST_START)
     every = [feature.resolved.metadata for feature in features]
-    return (
-        FeatureRequirements(
-            mounts=tuple(mounts.values()),
-            init=any(metadata.init for metadata in every),
-            cap_add=tuple(caps),
-            entrypoints=tuple(m.entrypoint for m in every if m.entrypoint),
-            post_start=hooks,
-        ),
-        tuple(warnings),
+    requirements = FeatureRequirements(
+        mounts=tuple(mounts.values()),
+        init=any(metadata.init for metadata in every),
+        cap_add=tuple(caps),
+        entrypoints=tuple(m.entrypoint for m in every if m.entrypoint),
+        post_start=tuple(h for m in every for h in m.hooks if h.name is HookName.POST_START),
     )
-
-
-def _hooks(features: Iterable[PlannedFeature], name: HookName) -> tuple[Hook, ...]:
-    return tuple(
-        hook
-        for feature in features
-        for hook in feature.resolved.metadata.hooks
-        if hook.name is name
-    )
+    return requirements, tuple(warnings)
 
 
 def _dropped(problems: Iterable[Problem]) -> list[Problem]:

@@ -40,8 +40,14 @@ def read_mounts(value: Json, path: str, findings: Findings) -> tuple[Mapping[str
     if not isinstance(value, list):
         findings.wrong_type(path, "an array", value)
         return ()
-    mounts = [read_mount(item, f"{path}[{index}]", findings) for index, item in enumerate(value)]
-    return tuple(mount for mount in mounts if mount is not None)
+    mounts: dict[str, Mapping[str, str]] = {}
+    for index, item in enumerate(value):
+        mount = read_mount(item, f"{path}[{index}]", findings)
+        if mount is not None and mount["target"] in mounts:
+            findings.problem(f"{path}[{index}]", "mount_invalid", "the target is used twice")
+        elif mount is not None:
+            mounts[mount["target"]] = mount
+    return tuple(mounts.values())
 
 
 def read_mount(value: Json, path: str, findings: Findings) -> Mapping[str, str] | None:

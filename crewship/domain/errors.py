@@ -264,3 +264,8 @@ class ContainerGone(EngineError):
 class DiskFull(EngineError):
     code = "disk_full"
     hint = "Free space on the Docker host: delete cached images or other containers' data."
+
+
+class EnvTooLarge(ConfigError):
+    code = "env_too_large"
+    hint = "Shorten the values in containerEnv, or leave out the feature that sets long ones."
