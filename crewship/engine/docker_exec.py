@@ -7,7 +7,7 @@ import contextlib
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from threading import Event
 from typing import Any
 
@@ -62,10 +62,11 @@ class DockerExecs(DockerContainers):
 
     def _run(self, exec_id: str, watch: Watch, on_output: OnOutput) -> ExecResult:
         decoder = OutputDecoder()
-        for data in _stream(self._quick, exec_id, watch):
-            if text := decoder.feed(data):
-                on_output(text)
-                watch.heard()
+        with contextlib.closing(_stream(self._quick, exec_id, watch)) as stream:
+            for data in stream:
+                if text := decoder.feed(data):
+                    on_output(text)
+                    watch.heard()
         if text := decoder.rest():
             on_output(text)
         return watch.result(self._exit_code(exec_id, watch))
@@ -171,7 +172,7 @@ class OutputDecoder:
             yield self._decoders[self._stream].decode(payload)
 
 
-def _stream(client: docker.APIClient, exec_id: str, watch: Watch) -> Iterator[bytes]:
+def _stream(client: docker.APIClient, exec_id: str, watch: Watch) -> Generator[bytes, None, None]:
     """Start the exec; its framed output as it arrives, with a look at the watch in between.
 
     The SDK's own reader is not used, for two reasons: it waits without a time-out, and it drops

@@ -70,7 +70,11 @@ class StreamReader:
             self._items.put(err)
         finally:
             self._items.put(None)
-            close = getattr(self._stream, "close", None)
-            if close and self._left.is_set():
-                with contextlib.suppress(OSError, ValueError, AttributeError):
-                    close()
+            self._drop()
+
+    def _drop(self) -> None:
+        # A shut down socket still has its descriptor, and a generator its response.
+        response = getattr(self._stream, "_response", None)
+        for one in (response, self._stream if response is None else None):
+            if close := getattr(one, "close", None):
+                close()

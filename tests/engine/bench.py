@@ -70,11 +70,14 @@ class Bench:
 
     def commit(self, container: str, word: str, config: ImageConfig | None = None) -> str:
         image_id = self.engine.commit(container, config or ImageConfig(), self.tag(word))
-        self._image_ids.append(image_id)
-        return image_id
+        return self.adopt(image_id)
 
     def import_files(self, word: str, files: dict[str, bytes]) -> str:
         image_id = self.engine.import_rootfs([tar_of(files)], self.tag(word))
+        return self.adopt(image_id)
+
+    def adopt(self, image_id: str) -> str:
+        """``clear`` removes the image even when its name went to another one."""
         self._image_ids.append(image_id)
         return image_id
 
