@@ -49,6 +49,7 @@ def build_options(options: Options) -> BuildOptions:
         memory_bytes=limits.build_memory_mb * 1024 * 1024 or None,
         pids_limit=limits.build_pids,
         mise_env=options.mise_env,
+        ca_bundle=Path(given).read_bytes() if (given := options.registry.ca_bundle) else b"",
         default_versions=default_versions(),
     )
 

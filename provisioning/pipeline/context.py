@@ -7,6 +7,7 @@ are behind Emit and Ledger.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ AGENT_UID = "1001"
 AGENT_HOME = "/home/agent"
 BUILD_DIR = "/.crewship-build"  # everything of ours in a scratch container; gone before commit
 FEATURE_DIR = f"{BUILD_DIR}/feature"
+CA_FILE = f"{BUILD_DIR}/ca.crt"
 MISE_CACHE_DIR = f"{BUILD_DIR}/mise-cache"
 
 
@@ -46,6 +48,13 @@ class BuildRequest:
     rebuild: bool = False
     scope_key: str = ""
 
+    @property
+    def devcontainer_id(self) -> str:
+        """52 characters of 0-9 and a-v, as the spec has them; one for all crews with this config,
+        since they share the image."""
+        digest = bytes.fromhex(self.config_hash)
+        return base64.b32hexencode(digest).decode().rstrip("=").lower()
+
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
@@ -56,6 +65,7 @@ class BuildOptions:
     memory_bytes: int | None = None
     pids_limit: int | None = None
     mise_env: Mapping[str, str] = field(default_factory=dict)
+    ca_bundle: bytes = b""  # PEM that build steps trust, e.g. of a company's proxy
     default_versions: Mapping[str, str] = field(default_factory=dict)  # mise tool -> version
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from crewship.devcontainer.types import BuildPlan, HookName
+from crewship.devcontainer.policy import Policy
+from crewship.devcontainer.requirements import feature_requirements
+from crewship.devcontainer.types import BuildPlan
 from crewship.domain.errors import CrewshipError
 from provisioning.pipeline.context import BuildRequest, BuiltImage, Context, Tools
 from provisioning.pipeline.install_features import install_features
@@ -54,31 +56,17 @@ def execute(request: BuildRequest, tools: Tools) -> BuiltImage:
         image=context.image,
         tag=request.tag,
         parent_image_id=context.tip,
-        requirements=_requirements(context.known_plan),
+        requirements=_requirements(context.known_plan, tools.options.policy),
         provenance=_provenance(context),
         resolved_features=_resolved_features(context.known_plan),
     )
 
 
-def _requirements(plan: BuildPlan) -> Mapping[str, Any]:
-    """What base and features ask of a container at start; a crew's own settings come from the
-    crew, so that two crews with one image each get theirs."""
-    metadata = [(f.request.written_ref, f.resolved.metadata) for f in plan.features]
-    return {
-        "mounts": [mount for _, m in metadata for mount in m.mounts],
-        "entrypoints": [m.entrypoint for _, m in metadata if m.entrypoint],
-        "init": any(m.init for _, m in metadata),
-        "cap_add": sorted({cap for _, m in metadata for cap in m.cap_add}),
-        "post_start": [
-            {
-                "owner": ref,
-                "entries": [{"name": e.name, "process": list(e.process())} for e in hook.entries],
-            }
-            for ref, m in metadata
-            for hook in m.hooks
-            if hook.name == HookName.POST_START
-        ],
-    }
+def _requirements(plan: BuildPlan, policy: Policy) -> Mapping[str, Any]:
+    """What the features ask of a container at start; a crew's own settings come from the crew,
+    so that two crews with one image each get theirs."""
+    asked, _ = feature_requirements(plan.features, policy)  # its warnings are in the plan's
+    return asdict(asked)
 
 
 def _provenance(context: Context) -> Mapping[str, Any]:

@@ -66,16 +66,14 @@ def _feature_layer(context: Context, tools: Tools, layer: LayerPlan, index: int)
     plan = context.known_plan
     feature = plan.features[index]
     name = _name(feature)
-    env = feature_env_so_far(plan, index, _base_env(context))
+    env = feature_env_so_far(plan, index, _base_env(context), context.request.devcontainer_id)
 
     def work(scratch: Scratch) -> Made:
-        if feature.resolved.metadata.deprecated:
-            tools.emit.system(f"Warning: the feature {feature.request.written_ref} is deprecated")
         scratch.put(FEATURE_DIR, tools.features.archive_tar(feature.resolved))
         scratch.run(
             f"Feature {feature.request.written_ref}",
             ["/bin/sh", "-c", "chmod +x ./install.sh && exec ./install.sh"],
-            env=[*env, *root_step_env(), *feature.env, *_user_env(context)],
+            env=[*env, *root_step_env(tools), *feature.env, *_user_env(context)],
             workdir=FEATURE_DIR,
         )
         return Made(ImageConfig(env=tuple(env), cmd=("/bin/sh",)))

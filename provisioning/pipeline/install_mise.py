@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from crewship.engine.base import ImageConfig
 from crewship.registry.mise import MiseBinary
 from provisioning.pipeline.context import AGENT_UID, MISE_CACHE_DIR, Context, Tools
 from provisioning.pipeline.layers import Made, build_layer
-from provisioning.pipeline.scratch import Env, Scratch, agent_owned, tar_of
+from provisioning.pipeline.pull_base import with_default_versions
+from provisioning.pipeline.scratch import Env, Scratch, agent_owned, step_env, tar_of
 
 MISE_HOME = "/opt/mise"
 MISE_BINARY = "usr/local/bin/mise"
@@ -32,17 +33,21 @@ def install_mise(context: Context, tools: Tools) -> Context:
     layers = [layer for layer in context.known_plan.layers if layer.kind == LayerKind.MISE]
     if not layers:
         return context
-    spec, binary = context.request.spec.mise, context.mise
+    binary = context.mise
+    spec = with_default_versions(context.request.spec.mise, tools.options.default_versions)
     if binary is None:
         raise CrewshipError("mise tools are asked for, but no mise binary was fetched")
     names = ", ".join(tool.name for tool in spec.tools)
     tools.emit.message(f"installing mise tools ({names})")
     plan = context.known_plan
-    before = feature_env_so_far(plan, len(plan.features) - 1, context.known_base.config.env)
+    base_env = context.known_base.config.env
+    before = feature_env_so_far(
+        plan, len(plan.features) - 1, base_env, context.request.devcontainer_id
+    )
 
     def work(scratch: Scratch) -> Made:
-        _put_mise(scratch, binary, _config_toml(spec, tools.options.default_versions))
-        env = [*before, *_install_env(), *tools.options.mise_env.items()]
+        _put_mise(scratch, binary, _config_toml(spec))
+        env = [*before, *step_env(tools), *_install_env(), *tools.options.mise_env.items()]
         scratch.run("mise install", ["mise", "install"], user=AGENT_UID, env=env)
         facts = _facts(scratch, env, before)
         return Made(ImageConfig(env=tuple(before), cmd=("/bin/sh",)), facts)
@@ -60,17 +65,16 @@ def _install_env() -> Env:
         ("MISE_CACHE_DIR", MISE_CACHE_DIR),
         ("MISE_YES", "1"),
         ("MISE_COLOR", "0"),
-        ("CI", "1"),
+        ("MISE_TERMINAL_PROGRESS", "0"),  # no bar redrawn every few seconds
     )
 
 
-def _config_toml(spec: MiseSpec, defaults: Mapping[str, str]) -> str:
+def _config_toml(spec: MiseSpec) -> str:
     """mise's own config with the tools only: it expands templates in env values, and ours are
     literal, so they are baked into the image instead. JSON strings are TOML basic strings."""
     lines = ["[tools]"]
     for tool in spec.tools:
-        versions = [v or defaults.get(tool.name, "latest") for v in tool.versions]
-        lines.append(f"{json.dumps(tool.name)} = {json.dumps(versions)}")
+        lines.append(f"{json.dumps(tool.name)} = {json.dumps(tool.versions)}")
     return "\n".join(lines) + "\n"
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from crewship.devcontainer.order import order_features
 from crewship.devcontainer.plan import make_plan
-from crewship.devcontainer.types import BaseFacts, FeatureRef, FeatureRequest, ResolvedFeature
+from crewship.devcontainer.types import (
+    BaseFacts,
+    FeatureRef,
+    FeatureRequest,
+    MiseSpec,
+    ResolvedFeature,
+)
 from crewship.domain.errors import ConfigError, RegistryUnreachable
 from crewship.engine.base import ImageInfo
 from provisioning.pipeline.context import AGENT_HOME, Context, Tools
@@ -42,11 +48,26 @@ def pull_base(context: Context, tools: Tools) -> Context:
         base=BaseFacts(image.image_id, image.platform, image.layer_count),
         mise_digest=tool.sha256 if tool else None,
         scope_key=context.request.scope_key,
+        resolved_mise=with_default_versions(spec.mise, tools.options.default_versions),
+        policy=tools.options.policy,
     )
     for warning in plan.warnings:
         if warning not in spec.warnings:
             tools.emit.system(f"Warning: {warning}")
     return replace(context, base=image, ordered=features, mise=tool, plan=plan, tip=image.image_id)
+
+
+def with_default_versions(mise: MiseSpec, defaults: Mapping[str, str]) -> MiseSpec:
+    """Empty versions become the catalog's default ones, ``latest`` where it has none."""
+    return replace(
+        mise,
+        tools=tuple(
+            replace(
+                tool, versions=tuple(v or defaults.get(tool.name, "latest") for v in tool.versions)
+            )
+            for tool in mise.tools
+        ),
+    )
 
 
 def _base_image(context: Context, tools: Tools) -> ImageInfo:

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 from crewship.domain.errors import BuildCancelled, BuildStepFailed, BuildTimeout
 from crewship.engine.base import ContainerSpec, ExecResult, OnOutput
-from provisioning.pipeline.context import AGENT_UID, BUILD_DIR, FEATURE_DIR, Context, Tools
+from provisioning.pipeline.context import (
+    AGENT_UID,
+    BUILD_DIR,
+    CA_FILE,
+    FEATURE_DIR,
+    Context,
+    Tools,
+)
 from provisioning.pipeline.output import LineSplitter
 
 Env = Sequence[tuple[str, str]]
@@ -22,6 +29,17 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 Dpkg::Options { "--force-unsafe-io"; "--force-confdef"; "--force-confold"; };
 """
+
+# Where curl, openssl, git, node, pip, requests and cargo look for authorities to trust.
+CA_VARIABLES = (
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+)
 
 
 def tar_of(
@@ -140,16 +158,29 @@ def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -
             tools.engine.create_container(spec)
             tools.engine.start_container(name)
             directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
-            apt_conf = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
-            tools.engine.put_archive(name, "/", tar_of(apt_conf, directories=directories))
+            files = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
+            if options.ca_bundle:
+                files[CA_FILE.lstrip("/")] = options.ca_bundle
+            tools.engine.put_archive(name, "/", tar_of(files, directories=directories))
             yield Scratch(name, tools)
         finally:
             tools.engine.remove_container(name)
 
 
-def root_step_env() -> tuple[tuple[str, str], ...]:
-    """What every root step sees; given per exec, so it never enters an image."""
-    return (("DEBIAN_FRONTEND", "noninteractive"), ("APT_CONFIG", f"{BUILD_DIR}/apt.conf"))
+def step_env(tools: Tools) -> tuple[tuple[str, str], ...]:
+    """What every step with network sees; given per exec, so it never enters an image."""
+    if not tools.options.ca_bundle:
+        return ()
+    return tuple((name, CA_FILE) for name in CA_VARIABLES)
+
+
+def root_step_env(tools: Tools) -> tuple[tuple[str, str], ...]:
+    """What install scripts of features see beside their own."""
+    return (
+        ("DEBIAN_FRONTEND", "noninteractive"),
+        ("APT_CONFIG", f"{BUILD_DIR}/apt.conf"),
+        *step_env(tools),
+    )
 
 
 def agent_owned(directories: Sequence[str], files: dict[str, bytes] | None = None) -> bytes:

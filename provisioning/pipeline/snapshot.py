@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from crewship.engine.base import ImageConfig
 from provisioning.pipeline.context import AGENT_UID, Context, Tools
 from provisioning.pipeline.install_features import UserConflict
 from provisioning.pipeline.layers import Made, commit_layer
-from provisioning.pipeline.scratch import Env, Scratch, tar_of
+from provisioning.pipeline.scratch import Env, Scratch, step_env, tar_of
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HASH_LABEL = "dev.crewship.config-hash"
@@ -36,7 +35,7 @@ def snapshot(context: Context, tools: Tools) -> Context:
         for owner, hook in hook_runs(context.known_plan):
             title = f"{hook.name} of {owner}" if owner else str(hook.name)
             tools.emit.message(f"running {title}")
-            _run_hook(scratch, title, hook, env, _workdir(context))
+            _run_hook(scratch, title, hook, [*step_env(tools), *env], _workdir(context))
         _verify(scratch)
         return Made(_image_config(context, env))
 
@@ -51,14 +50,8 @@ def final_env(context: Context) -> tuple[tuple[str, str], ...]:
         context.known_plan,
         context.known_base.config.env,
         mise,
-        devcontainer_id(context.request.config_hash),
+        context.request.devcontainer_id,
     )
-
-
-def devcontainer_id(config_hash: str) -> str:
-    """52 characters of a-v and 0-9, as the spec has them; stable for one config, equal for crews
-    that share the image."""
-    return base64.b32hexencode(bytes.fromhex(config_hash)).decode().rstrip("=").lower()
 
 
 def _workdir(context: Context) -> str:
