@@ -164,8 +164,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 STATIC_URL = "/static/"
-STATIC_ROOT = CREWSHIP.data_dir / "static"
-WHITENOISE_USE_FINDERS = True  # no collect step: one process serves what the packages bring
+WHITENOISE_USE_FINDERS = True  # no STATIC_ROOT, no collect step: served from the packages
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

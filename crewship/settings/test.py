@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+
+from crewship.settings import *  # noqa: F403
+from crewship.settings import CREWSHIP as _REAL
+from crewship.settings import DATABASES, RQ_QUEUES
 
 # The real suites start servers as processes and give them a directory of their own.
 _scratch = Path(tempfile.mkdtemp(prefix="crewship-test-"))
 atexit.register(shutil.rmtree, _scratch, ignore_errors=True)
-os.environ["CREWSHIP_DATA_DIR"] = str(_scratch)
-os.environ.setdefault("CREWSHIP_SECRET_KEY", "only-for-tests-" + "x" * 50)
 
-from crewship.settings import *  # noqa: E402, F403
-from crewship.settings import DATABASES  # noqa: E402
+# Replaced here, not set in the environment: the package above has read that before this module
+# runs, and a test must never reach the database or the Redis of an installation in this tree.
+CREWSHIP = replace(
+    _REAL,
+    data_dir=_scratch,
+    runtime_dir=_scratch,
+    redis_url=f"unix://{_scratch}/no-redis.sock?db=0",
+    redis_is_embedded=True,
+)
+RQ_QUEUES["provision"]["URL"] = CREWSHIP.redis_url
+DATABASES["default"]["NAME"] = _scratch / "crewship.sqlite3"
+DATABASES["default"]["TEST"] = {"NAME": str(_scratch / "test.sqlite3")}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-DATABASES["default"]["TEST"] = {"NAME": str(_scratch / "test.sqlite3")}
+WHITENOISE_AUTOREFRESH = True  # every client would else read all static files first
