@@ -22,6 +22,7 @@ from provisioning.services import delete_crew
 
 @extend_schema(tags=["crews"], parameters=WORKSPACE_PARAMETERS)
 class CrewsViewSet(CrewViewSet):
+    pagination_class = NewestFirst  # the schema reads it
     actions = {
         "list": Action.READ,
         "create": Action.CREATE,
@@ -31,7 +32,7 @@ class CrewsViewSet(CrewViewSet):
     }
 
     @extend_schema(
-        operation_id="crews_list", responses={200: CrewOutput(many=True), **problems(400)}
+        operation_id="crews_list", responses={200: CrewOutput(many=True), **problems(400, 404)}
     )
     def list(self, request: Request) -> Response:
         """The workspace's crews, newest first."""
@@ -40,7 +41,9 @@ class CrewsViewSet(CrewViewSet):
         page = paginator.paginate_queryset(crews, request, view=self) or []
         return paginator.get_paginated_response(_output(page, many=True))
 
-    @extend_schema(request=CrewInput, responses={201: SavedCrewOutput, **problems(400, 403, 415)})
+    @extend_schema(
+        request=CrewInput, responses={201: SavedCrewOutput, **problems(400, 403, 404, 415)}
+    )
     def create(self, request: Request) -> Response:
         """A new crew; its texts are checked as a whole, all problems are answered at once."""
         body = CrewInput(data=request.data)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from crewship.api.crews import CrewsViewSet
+from crewship.api.docs import DocsView, SchemaView
 from crewship.api.fallback import UnknownRoute
 from provisioning.api.cache_views import CachedImageViewSet
 from provisioning.api.views import JobViewSet, ProvisionViewSet
 
 urlpatterns = [
-    path("schema", SpectacularAPIView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("schema", SchemaView.as_view(), name="schema"),
+    path("docs", DocsView.as_view(url_name="schema"), name="docs"),
     path("crews", CrewsViewSet.as_view({"get": "list", "post": "create"})),
     path(
         "crews/<str:crew_id>",

@@ -22,6 +22,7 @@ MEANINGS = {
     409: "The world is not as the caller thinks (`job_status`, `crew_ids`).",
     415: "The body is not JSON.",
     429: "Too many requests or starts; `Retry-After` says how long to wait.",
+    500: "Our fault; give the operator the `request_id`.",
     503: "No Docker host, or it has not been heard of for 5 s.",
 }
 
@@ -48,5 +49,5 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     """Responses for ``extend_schema``: these statuses as problem+json, and those of every route."""
     return {
         (status, "application/problem+json"): OpenApiResponse(Problem, MEANINGS[status])
-        for status in sorted({401, 429, *statuses})
+        for status in sorted({401, 429, 500, *statuses})
     }

@@ -23,7 +23,7 @@ class CachedImageViewSet(WorkspaceViewSet):
     actions = {"list": Action.READ, "destroy": Action.DELETE}
 
     @extend_schema(
-        operation_id="cache_images_list", responses={200: CachedImagesOutput, **problems(400)}
+        operation_id="cache_images_list", responses={200: CachedImagesOutput, **problems(400, 404)}
     )
     def list(self, request: Request) -> Response:
         """The images that are on the host now, newest first."""

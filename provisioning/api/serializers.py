@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from provisioning.models import ProvisionJob
@@ -112,5 +113,6 @@ class CachedImageOutput(serializers.Serializer[Any]):
     referenced_by_crew_ids = serializers.ListField(child=serializers.CharField())
 
 
+@extend_schema_serializer(many=False)  # one object, though the route is a list
 class CachedImagesOutput(serializers.Serializer[Any]):
     images = CachedImageOutput(many=True)

@@ -34,6 +34,7 @@ from provisioning.services import cancel_provision, request_provision
 class ProvisionViewSet(CrewViewSet):
     """A crew's image: its status, and the verbs that change it."""
 
+    pagination_class = NewestFirst  # the schema reads it
     actions = {
         "status": Action.READ,
         "provision": Action.CREATE,
@@ -83,7 +84,10 @@ class ProvisionViewSet(CrewViewSet):
         """Stop and start every agent that is meant to run, without building an image."""
         return Response({"restarted": restart_agents(self.crew)})
 
-    @extend_schema(responses={200: JobOutput(many=True), **problems(400, 404)})
+    @extend_schema(
+        operation_id="crews_jobs_list",
+        responses={200: JobOutput(many=True), **problems(400, 404)},
+    )
     def jobs(self, request: Request, crew_id: str) -> Response:
         """The crew's jobs, newest first."""
         paginator = NewestFirst()
