@@ -65,13 +65,10 @@ class DockerImages(DockerClients):
 
     def import_rootfs(self, tar: Iterable[bytes], tag: str) -> str:
         repository, name = split_tag(tag)
-        body: Any = tar if isinstance(tar, bytes) else iter(tar)  # Any: what requests streams
+        body: Any = iter(tar)  # Any: requests streams an iterator, which the stubs do not know
         with engine_errors(f"importing {tag}"):
-            if isinstance(tar, bytes):
-                text = self._long.import_image_from_data(body, repository=repository, tag=name)
-            else:
-                text = self._long.import_image_from_stream(body, repository=repository, tag=name)
-        # Two hundred, then JSON lines: the last one has the id or the error.
+            text = self._long.import_image_from_stream(body, repository=repository, tag=name)
+        # The status is 200 whatever happens; the last JSON line has the id or the error.
         last = json.loads(text.strip().splitlines()[-1])
         if "error" in last:
             raise EngineError(f"The Docker engine could not import {tag}: {last['error']}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+
 import pytest
 
 from crewship.domain.errors import EngineUnreachable
@@ -13,10 +16,20 @@ BASE_IMAGE = "debian:bookworm-slim"
 def require_engine() -> DockerEngine:
     """An engine that answers and has the base image; else the test fails with one line."""
     engine = DockerEngine.from_environment()
-    try:
-        present = engine.image(BASE_IMAGE) is not None
-    except EngineUnreachable:
-        pytest.fail("no Docker engine answers: run `make setup` as root", pytrace=False)
-    if not present:
-        pytest.fail(f"the image {BASE_IMAGE} is missing: run `make setup`", pytrace=False)
+    trouble = _trouble(engine)
+    if trouble:
+        pytest.fail(trouble, pytrace=False)
     return engine
+
+
+def _trouble(engine: DockerEngine) -> str:
+    with warnings.catch_warnings():
+        # The SDK forgets to close a socket that it could not connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            present = engine.image(BASE_IMAGE) is not None
+        except EngineUnreachable:
+            return "no Docker engine answers: run `make setup` as root"
+        finally:
+            gc.collect()
+    return "" if present else f"the image {BASE_IMAGE} is missing: run `make setup`"
