@@ -20,7 +20,7 @@ class RawText(serializers.CharField):
 
 class CrewInput(serializers.Serializer[dict[str, Any]]):
     name = serializers.CharField(max_length=100)
-    slug = serializers.CharField(max_length=50)
+    slug = serializers.CharField(max_length=50, trim_whitespace=False)
     runtime_image = serializers.CharField(
         allow_null=True, allow_blank=True, required=False, max_length=512
     )

@@ -14,7 +14,7 @@ from crewship.domain.ids import new_membership_id, new_token_id, new_workspace_i
 from crewship.domain.roles import Role
 
 ROLE_CHOICES = [(role.value, role.value.title()) for role in Role]
-SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{1,49}$"
+SLUG_PATTERN = r"^[a-z0-9][a-z0-9_-]{1,49}\Z"
 validate_slug = RegexValidator(
     SLUG_PATTERN,
     "A slug is 2 to 50 of a-z, 0-9, - and _, and begins with a letter or digit.",

@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             name='Agent',
             fields=[
                 ('id', models.CharField(default=crewship.domain.ids.new_agent_id, editable=False, max_length=70, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=50, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{1,49}$', 'A slug is 2 to 50 of a-z, 0-9, - and _, and begins with a letter or digit.')])),
+                ('name', models.CharField(max_length=50, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{1,49}\\Z', 'A slug is 2 to 50 of a-z, 0-9, - and _, and begins with a letter or digit.')])),
                 ('command', models.TextField(blank=True)),
                 ('wants_running', models.BooleanField(default=False)),
                 ('live_image_id', models.CharField(blank=True, editable=False, max_length=80)),

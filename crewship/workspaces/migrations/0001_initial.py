@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
             name='Workspace',
             fields=[
                 ('id', models.CharField(default=crewship.domain.ids.new_workspace_id, editable=False, max_length=70, primary_key=True, serialize=False)),
-                ('slug', models.CharField(max_length=50, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{1,49}$', 'A slug is 2 to 50 of a-z, 0-9, - and _, and begins with a letter or digit.')])),
+                ('slug', models.CharField(max_length=50, unique=True, validators=[django.core.validators.RegexValidator('^[a-z0-9][a-z0-9_-]{1,49}\\Z', 'A slug is 2 to 50 of a-z, 0-9, - and _, and begins with a letter or digit.')])),
                 ('name', models.CharField(max_length=100)),
                 ('starts_per_minute', models.PositiveIntegerField(blank=True, help_text='Accepted provision starts in any 60 s; more answer 429.', null=True)),
                 ('running_limit', models.PositiveIntegerField(blank=True, help_text='Jobs that run at once; more wait as pending.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
