@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from crewship.domain.roles import Role
+from crewship.workspaces.models import Membership, User, Workspace
+from tests.cast import Cast
+from tests.conftest import Client
+
+
+@pytest.fixture(autouse=True)
+def no_migration(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    """The test database is migrated; migrating within a test's transaction is not possible."""
+    command = "crewship.workspaces.management.commands.bootstrap.call_command"
+    monkeypatch.setattr(command, lambda *_args, **_options: None)
+
+
+def bootstrap(slug: str = "first", email: str = "new@example.com") -> dict[str, Any]:
+    out = io.StringIO()
+    call_command("bootstrap", "--workspace", slug, "--email", email, "--json", stdout=out)
+    made: dict[str, Any] = json.loads(out.getvalue())
+    return made
+
+
+def test_it_makes_workspace_owner_and_token() -> None:
+    made = bootstrap()
+    assert set(made) == {"workspace_id", "email", "password", "token"}
+    user = User.objects.get(email="new@example.com")
+    assert user.check_password(made["password"])
+    assert Membership.objects.get(user=user).role == Role.OWNER
+    assert Workspace.objects.get(slug="first").pk == made["workspace_id"]
+    assert Client(made["token"]).get("/crews").status_code == 200
+
+
+def test_doing_it_twice_changes_nothing_but_gives_a_token() -> None:
+    first = bootstrap()
+    second = bootstrap()
+    assert second["password"] is None
+    assert second["workspace_id"] == first["workspace_id"]
+    assert (User.objects.count(), Workspace.objects.count()) == (1, 1)
+    assert Client(first["token"]).get("/crews").status_code == 200
+    assert Client(second["token"]).get("/crews").status_code == 200
+
+
+def test_an_existing_users_password_is_untouched(cast: Cast) -> None:
+    made = bootstrap(slug="another", email="Alice@Example.com")
+    assert (made["password"], made["email"]) == (None, "alice@example.com")
+    assert User.objects.get(pk=cast.alice.user.pk).check_password("alice-has-a-password")
+
+
+def test_only_the_first_user_of_all_becomes_a_superuser() -> None:
+    bootstrap()
+    bootstrap(email="second@example.com")
+    supers = User.objects.filter(is_superuser=True, is_staff=True)
+    assert [user.email for user in supers] == ["new@example.com"]
+
+
+def test_no_role_is_raised_silently(cast: Cast) -> None:
+    with pytest.raises(CommandError, match="MEMBER"):
+        bootstrap(slug="acme", email="bob@example.com")
+    assert Membership.objects.get(user=cast.bob.user).role == Role.MEMBER
+
+
+@pytest.mark.parametrize(
+    ("slug", "email"),
+    [("A B", "a@example.com"), ("ab\n", "a@example.com"), ("ok", "no-email"), ("ok", "")],
+)
+def test_a_bad_slug_or_email_makes_nothing(slug: str, email: str) -> None:
+    with pytest.raises(CommandError):
+        bootstrap(slug=slug, email=email)
+    assert not Workspace.objects.exists()
+    assert not User.objects.exists()
