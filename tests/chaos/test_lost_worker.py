@@ -1,0 +1,104 @@
+"""Processes that die in the middle of a job, and ones that are told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+
+from tests.stack.features import ref
+from tests.stack.server import Api, Stack, running_stack, wait_until
+
+pytestmark = pytest.mark.chaos
+Config = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path, stack_settings: dict[str, str]) -> Iterator[Stack]:
+    with running_stack(tmp_path / "data", stack_settings, workers=1) as running:
+        yield running
+
+
+@pytest.fixture
+def own_api(own_stack: Stack) -> Api:
+    return own_stack.bootstrap()
+
+
+def _containers(client: docker.DockerClient, job: str) -> list[str]:
+    prefix = f"crewship-build-{job.removeprefix('job_').lower()}"
+    return [c.name for c in client.containers.list(all=True) if c.name.startswith(prefix)]
+
+
+def _start_slow(api: Api, config: Config, count: int = 600) -> str:
+    crew = api.crew("slow", config(features={ref("note"): {}, ref("slow"): {"count": str(count)}}))
+    api.provision(crew)
+    wait_until(lambda: "| second 2" in api.status(crew).get("log_tail", []), 60, "it runs")
+    return crew
+
+
+def test_a_killed_workers_job_is_taken_from_it_within_30_s(
+    own_stack: Stack, own_api: Api, config: Config, docker_client: docker.DockerClient
+) -> None:
+    crew = _start_slow(own_api, config)
+    job = own_api.jobs(crew)[0]["id"]
+    left = _containers(docker_client, job)
+    [worker, *_] = sorted(own_stack.pids("crewship_worker"))
+    os.kill(worker, signal.SIGKILL)
+
+    def taken() -> bool:
+        gone = not set(left) & set(_containers(docker_client, job))
+        events = own_stack.rows(
+            "SELECT data FROM provisioning_jobevent WHERE job_id = ? AND kind = 'job.state'", job
+        )
+        return gone and any("worker_lost" in data for (data,) in events)
+
+    wait_until(taken, 30, "the job is taken and its container gone")
+    own_api.http.post(f"/crews/{crew}/provision/cancel")
+    own_api.configure(crew, config(features={ref("note"): {}}))
+    own_api.build(crew)
+
+
+def test_a_job_that_loses_two_workers_is_failed(
+    own_stack: Stack, own_api: Api, config: Config
+) -> None:
+    crew = _start_slow(own_api, config)
+    for _ in range(2):
+        wait_until(lambda: own_api.status(crew)["status"] == "running", 60, "it runs")
+        [worker, *_] = sorted(own_stack.pids("crewship_worker"))
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: own_api.status(crew)["status"] != "running", 30, "it is taken")
+    wait_until(lambda: own_api.status(crew)["status"] == "failed", 60, "it failed")
+    assert own_api.jobs(crew)[0]["error"]["code"] == "worker_lost"
+
+
+def test_a_stopped_installation_leaves_the_job_pending_and_nothing_running(
+    own_stack: Stack, own_api: Api, config: Config, docker_client: docker.DockerClient
+) -> None:
+    crew = _start_slow(own_api, config)
+    job = own_api.jobs(crew)[0]["id"]
+    own_stack.stop()
+    [(state,)] = own_stack.rows("SELECT state FROM provisioning_provisionjob WHERE id = ?", job)
+    assert state == "pending"
+    assert not _containers(docker_client, job)
+    assert own_stack.pids("") == []
+
+
+def test_a_job_goes_on_after_a_restart(own_stack: Stack, own_api: Api, config: Config) -> None:
+    crew = _start_slow(own_api, config, count=8)
+    own_stack.stop()
+    own_stack.start(workers=1)
+    assert own_api.wait(crew)["status"] == "completed"
+    assert "Feature note reused" in own_api.log(crew)
+
+
+def test_a_killed_supervisor_leaves_no_process(
+    own_stack: Stack, own_api: Api, config: Config
+) -> None:
+    _start_slow(own_api, config)
+    own_stack.stop(signal.SIGKILL)
+    wait_until(lambda: own_stack.pids("") == [], 10, "all processes are gone")

@@ -1,0 +1,54 @@
+"""Tiny features for tests, packed into an OCI layout under our own publisher's name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from catalogs.pack import pack_features
+
+NAMESPACE = "ghcr.io/crewship-ai/features"
+
+_STRING = {"type": "string", "default": ""}
+
+# id -> (metadata beyond id, version and name; install.sh)
+FEATURES: dict[str, tuple[dict[str, Any], str]] = {
+    "note": (
+        {"options": {"text": _STRING}},
+        'mkdir -p /usr/local/share/notes; printf %s "$TEXT" > /usr/local/share/notes/note\n'
+        "echo noted; env | sort > /usr/local/share/notes/env\n",
+    ),
+    "tool": (
+        {"options": {"word": {"type": "string", "default": "hello"}}},
+        'printf "#!/bin/sh\\necho %s\\n" "$WORD" > /usr/local/bin/crew-tool\n'
+        "chmod 755 /usr/local/bin/crew-tool\n",
+    ),
+    "slow": (
+        {"options": {"count": {"type": "string", "default": "30"}}},
+        'i=0; while [ "$i" -lt "$COUNT" ]; do i=$((i + 1)); echo "second $i"; sleep 1; done\n',
+    ),
+    "fail": (
+        {"options": {"code": {"type": "string", "default": "3"}}},
+        'echo "before the end"; echo "the last words" >&2; exit "$CODE"\n',
+    ),
+    "chatty": ({}, 'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "line $i"; done\n'),
+}
+
+
+def pack_test_features(folder: Path) -> Path:
+    """The layout directory with all of FEATURES, each at version 1.0.0."""
+    source, layout = folder / "source", folder / "layout"
+    for name, (extra, script) in FEATURES.items():
+        place = source / name
+        place.mkdir(parents=True)
+        metadata = {"id": name, "version": "1.0.0", "name": name.title(), **extra}
+        (place / "devcontainer-feature.json").write_text(json.dumps(metadata))
+        body = script.replace("$COUNT", "$SECONDS_COUNT")
+        (place / "install.sh").write_text("#!/bin/sh\nset -eu\n" + body)
+    pack_features(source, layout, NAMESPACE)
+    return layout
+
+
+def ref(name: str) -> str:
+    return f"{NAMESPACE}/{name}:1"
