@@ -36,7 +36,6 @@ T = TypeVar("T")
 MAX_REDIRECTS = 5
 MAX_RETRY_AFTER_S = 20.0  # a registry that wants more gets its error shown instead
 BACKOFF_S = 0.3  # doubled each time, with jitter
-CHUNK = 256 * 1024  # bytes
 USER_AGENT = "crewship/0.1"
 RETRIED_STATUSES = frozenset({408, 500, 502, 503, 504})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -214,7 +213,7 @@ def read_body(response: httpx.Response, limit: int, deadline: Deadline) -> bytes
 def iter_body(response: httpx.Response, limit: int, deadline: Deadline) -> Iterator[bytes]:
     """The body as sent (no Content-Encoding is undone), at most ``limit`` bytes of it."""
     host, seen = host_of(str(response.url)), 0
-    for chunk in response.iter_raw(CHUNK):
+    for chunk in response.iter_raw():  # as it arrives: a chunk size would wait to fill it
         deadline.check(host)
         seen += len(chunk)
         if seen > limit:

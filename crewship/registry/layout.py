@@ -53,10 +53,9 @@ class OciLayout:
     def _entries(self) -> list[dict[str, Any]]:  # Any: JSON
         try:
             index = json.loads((self._root / "index.json").read_bytes())
-            entries = index["manifests"]
+            return [entry for entry in index["manifests"] if isinstance(entry, dict)]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as err:
             raise RegistryError(f"The local layout for {self._prefix} can't be read") from err
-        return [entry for entry in entries if isinstance(entry, dict)]
 
     def _read(self, digest: str, limit: int) -> bytes:
         return b"".join(self._chunks(digest, limit))

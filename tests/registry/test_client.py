@@ -19,8 +19,11 @@ BASE = "https://registry.example/v2/acme/tool"
 MANIFEST = f"{BASE}/manifests/1"
 
 
-def ok(content: bytes = BODY, **headers: str) -> httpx.Response:
-    return httpx.Response(200, content=content, headers={"content-type": MANIFEST_TYPE, **headers})
+def ok(content: bytes = BODY, claimed: str | None = None) -> httpx.Response:
+    headers = {"content-type": MANIFEST_TYPE}
+    if claimed is not None:
+        headers["docker-content-digest"] = claimed
+    return httpx.Response(200, content=content, headers=headers)
 
 
 def test_a_tag_gives_computed_digest_bytes_and_media_type(
@@ -51,7 +54,7 @@ def test_a_manifest_asked_by_digest_must_have_it(
 def test_a_digest_header_that_lies_is_refused(
     registry: ScriptedRegistry, make_client: MakeClient
 ) -> None:
-    registry.answers[MANIFEST] = ok(**{"docker-content-digest": digest(b"other")})
+    registry.answers[MANIFEST] = ok(claimed=digest(b"other"))
     with pytest.raises(DigestMismatch):
         make_client().manifest("registry.example", "acme/tool", "1")
 
