@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
+from crewship.workspaces.views import AuthenticatedView
 
-class SchemaView(SpectacularAPIView):
+
+class SchemaView(AuthenticatedView, SpectacularAPIView):
     """JSON for whoever is signed in; by itself it would be YAML for everybody."""
 
-    permission_classes = [IsAuthenticated]
     renderer_classes = [OpenApiJsonRenderer2, OpenApiJsonRenderer]
 
 
-class DocsView(SpectacularSwaggerView):
+class DocsView(AuthenticatedView, SpectacularSwaggerView):
     """A page; its errors are problems like everybody's, not pages."""
-
-    permission_classes = [IsAuthenticated]
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)

@@ -6,15 +6,13 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
-from rest_framework.views import APIView
+
+from crewship.workspaces.views import AuthenticatedView
 
 
 @extend_schema(exclude=True)
-class UnknownRoute(APIView):
-    permission_classes = [IsAuthenticated]
-
+class UnknownRoute(AuthenticatedView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         raise NotFound("There is no such route.")

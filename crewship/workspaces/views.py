@@ -8,13 +8,14 @@ from django.contrib.auth.models import AnonymousUser
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
+from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from crewship.domain.roles import Action
 from crewship.workspaces.scope import Scope, resolve_scope
 
 
-class AuthenticatedViewSet(ViewSet):
+class AuthenticatedView(APIView):
     """Throttles before it refuses, so that guessing tokens is slowed too; then 401."""
 
     permission_classes = [IsAuthenticated]
@@ -23,6 +24,8 @@ class AuthenticatedViewSet(ViewSet):
         self.format_kwarg = self.get_format_suffix(**kwargs)
         negotiated = self.perform_content_negotiation(request)
         request.accepted_renderer, request.accepted_media_type = negotiated
+        versioned = self.determine_version(request, *args, **kwargs)
+        request.version, request.versioning_scheme = versioned
         try:
             self.perform_authentication(request)
         except AuthenticationFailed:
@@ -36,6 +39,10 @@ def _as_anonymous(request: Request) -> Request:
     """The request as seen without its bad credentials, for the throttle of its address."""
     request.user, request.auth = AnonymousUser(), None
     return request
+
+
+class AuthenticatedViewSet(AuthenticatedView, ViewSet):
+    """Views that need a user but no workspace."""
 
 
 class WorkspaceViewSet(AuthenticatedViewSet):
