@@ -33,5 +33,5 @@ urlpatterns = [
     path("jobs/<str:job_id>/log", JobViewSet.as_view({"get": "log"})),
     path("cache/images", CachedImageViewSet.as_view({"get": "list"})),
     path("cache/images/<path:tag>", CachedImageViewSet.as_view({"delete": "destroy"})),
-    re_path(r"^.*$", UnknownRoute.as_view()),
+    re_path(r"^", UnknownRoute.as_view()),  # not `.*`: a path may hold a newline
 ]

@@ -24,7 +24,8 @@ def debug(request: pytest.FixtureRequest, settings: Any) -> bool:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/crews/", "/crews/crw_x/nothing", "/", "/crews//provision", "/Crews"]
+    "path",
+    ["/nothing", "/crews/", "/crews/crw_x/nothing", "/", "/crews//provision", "/Crews", "/x%0Ay"],
 )
 def test_an_unknown_route_is_401_first_and_404_then(path: str, api: Api, debug: bool) -> None:
     problem(api.nobody.get(path), 401, "not_authenticated")
