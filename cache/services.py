@@ -89,6 +89,15 @@ def delete_image(tag: str, *, workspace: Workspace) -> None:
     Raises TagInvalid, NotFound, ImageReferenced (with ``crew_ids`` of the caller's workspace
     only), Unavailable when the host does not answer in time (then nothing is left marked).
     """
+    _delete(tag, workspace)
+
+
+def delete_image_as_operator(tag: str) -> None:
+    """As ``delete_image``, for whoever may see all tenants: ``crew_ids`` names everybody's."""
+    _delete(tag, None)
+
+
+def _delete(tag: str, workspace: Workspace | None) -> None:
     if not _TAG.fullmatch(tag):
         raise TagInvalid(f"{tag[:100]!r} is not the tag of a cached image.")
     host = healthy_host()
@@ -106,7 +115,7 @@ def delete_image(tag: str, *, workspace: Workspace) -> None:
 
 
 @transaction.atomic
-def _mark(host: DockerHost, tag: str, workspace: Workspace) -> CachedImage:
+def _mark(host: DockerHost, tag: str, workspace: Workspace | None) -> CachedImage:
     record = present_images().select_for_update().filter(host=host, tag=tag).first()
     if record is None:
         raise NotFound(f"There is no cached image {tag}.", code="image_not_cached")
@@ -116,14 +125,17 @@ def _mark(host: DockerHost, tag: str, workspace: Workspace) -> CachedImage:
     return record
 
 
-def refuse_if_referenced(record: CachedImage, workspace: Workspace) -> None:
+def refuse_if_referenced(record: CachedImage, workspace: Workspace | None) -> None:
     """Raises ImageReferenced while a crew or live agent of any workspace uses the image; its
-    ``crew_ids`` are the caller's workspace's only, an empty list for somebody else's."""
+    ``crew_ids`` are the caller's workspace's only, an empty list for somebody else's. None: an
+    operator, who sees all."""
     agents = live_agents_on(record.image_id)
     if not crews_referencing([record.tag]) and not agents.exists():
         return
     own = crews_referencing([record.tag], workspace).get(record.tag, [])
-    own_agents = agents.filter(crew__workspace=workspace).values_list("crew_id", flat=True)
+    if workspace is not None:
+        agents = agents.filter(crew__workspace=workspace)
+    own_agents = agents.values_list("crew_id", flat=True)
     raise ImageReferenced(
         f"{record.tag} is still in use.", extra={"crew_ids": sorted({*own, *own_agents})}
     )

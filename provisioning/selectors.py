@@ -104,15 +104,15 @@ def _job_view(job: ProvisionJob) -> JobView:
     )
 
 
-def log_tail(job: ProvisionJob) -> list[str]:
-    """At most 50 lines of at most 500 characters, oldest first, without colours."""
+def log_tail(job: ProvisionJob, limit: int = TAIL_LINES) -> list[str]:
+    """At most ``limit`` lines of at most 500 characters, oldest first, without colours."""
     lines: list[str] = []
     events = JobEvent.objects.filter(job=job, kind__in=LOG_KINDS).order_by("-seq")
-    for event in events[:TAIL_LINES]:
+    for event in events[:limit]:
         lines = event_lines(event) + lines
-        if len(lines) >= TAIL_LINES:
+        if len(lines) >= limit:
             break
-    return [plain(line)[:TAIL_LINE_LENGTH] for line in lines[-TAIL_LINES:]]
+    return [plain(line)[:TAIL_LINE_LENGTH] for line in lines[-limit:]]
 
 
 def event_lines(event: JobEvent) -> list[str]:

@@ -180,3 +180,13 @@ def delete_crew(crew: Crew) -> None:
     and jobs that followed it go on."""
     cancel_provision(crew)
     crew.delete()
+
+
+@transaction.atomic
+def delete_workspace(workspace: Workspace) -> None:
+    """The workspace and all that is in it are gone; active jobs are cancelled first, so that
+    their workers stop and other workspaces' jobs that followed them go on."""
+    Workspace.objects.select_for_update().get(pk=workspace.pk)  # no start comes in between
+    for crew in Crew.objects.filter(workspace=workspace, jobs__state__in=ACTIVE):
+        cancel_provision(crew)
+    workspace.delete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +64,18 @@ def update_crew(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Prob
     return _save(locked, values)
 
 
+def check_crew(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """What saving would warn about, with nothing changed; raises ConfigInvalid as saving would."""
+    return _apply(copy.copy(crew), values)
+
+
 def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:
+    warnings = _apply(crew, values)
+    crew.save()
+    return crew, warnings
+
+
+def _apply(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:
     for name in FIELDS:
         if name in values:
             setattr(crew, name, values[name])
@@ -84,8 +96,7 @@ def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, .
         raise ConfigInvalid(problems)
     if new_hash != crew.config_hash:
         crew.config_hash, crew.cached_image = new_hash, None
-    crew.save()
-    return crew, warnings
+    return warnings
 
 
 def _fill_default_text(crew: Crew) -> None:
