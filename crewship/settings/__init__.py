@@ -18,7 +18,7 @@ ALLOWED_HOSTS = list(env.items("CREWSHIP_ALLOWED_HOSTS", ("localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = list(env.items("CREWSHIP_TRUSTED_ORIGINS"))
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "crewship.apps.OperatorAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
