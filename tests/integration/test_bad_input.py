@@ -6,9 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -20,6 +18,12 @@ from tests.stack.server import Api, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry]
 Config = Callable[..., dict[str, Any]]
+
+
+EXPECTED_DATA = {
+    *("crewship.sqlite3", "crewship.sqlite3-wal", "crewship.sqlite3-shm"),
+    *("redis", "logs", "store", "secret-key", "migrate.lock", "start.lock", "start.log"),
+}
 
 
 class Leftovers:
@@ -36,8 +40,8 @@ class Leftovers:
             "containers": {c["Id"] for c in self._client.api.containers(all=True)},
             "volumes": {v.name for v in self._client.volumes.list()},
             "images": {i["Id"] for i in images if not named & set(i["RepoTags"] or [])},
-            "temp": {p.name for p in Path(tempfile.gettempdir()).iterdir()},
-            "data": {p.name for p in self._stack.data_dir.iterdir() if "sqlite" not in p.name},
+            "temp": {p.name for p in self._stack.temp_dir.iterdir()},
+            "data": {p.name for p in self._stack.data_dir.iterdir()} - EXPECTED_DATA,
         }
 
 
@@ -67,7 +71,7 @@ def _push_feature(registry: str, name: str, archive: bytes, digest: str | None =
         def push(blob: bytes) -> str:
             real = "sha256:" + hashlib.sha256(blob).hexdigest()
             place = http.post(f"{base}/blobs/uploads/").headers["Location"]
-            done = http.put(place, params={"digest": real}, content=blob)
+            done = http.put(f"{place}&digest={real}", content=blob)
             assert done.status_code == 201, done.text
             return real
 

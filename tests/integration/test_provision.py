@@ -102,7 +102,7 @@ def test_nothing_of_the_builder_is_left_in_the_image(
 def test_the_log_tells_our_lines_from_the_scripts_lines(
     api: Api, config: Config, slug: str
 ) -> None:
-    crew = api.crew(slug, config(features={ref("note"): {}}))
+    crew = api.crew(slug, config(features={ref("note"): {"text": slug}}))
     api.build(crew)
     lines = api.log(crew).splitlines()
     assert "| noted" in lines

@@ -34,7 +34,7 @@ def running_registry(root: Path, htpasswd: Path | None = None) -> Iterator[str]:
     """A docker-registry with its data below ``root``; yields ``127.0.0.1:<port>``."""
     program = shutil.which("docker-registry")
     if program is None:
-        pytest.skip("docker-registry is not installed")
+        pytest.fail("no docker-registry: run `.ci/test-tools.sh registry` as root", pytrace=False)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -46,10 +46,13 @@ class Stack:
 
     def __init__(self, data_dir: Path, settings: dict[str, str]) -> None:
         self.data_dir = data_dir
+        self.temp_dir = data_dir.with_name(data_dir.name + "-temp")
+        self.temp_dir.mkdir(exist_ok=True)
         self.port = free_port()
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("CREWSHIP_", "DJANGO_"))},
             "CREWSHIP_DATA_DIR": str(data_dir),
+            "TMPDIR": str(self.temp_dir),
             "CREWSHIP_USER_REQUESTS_PER_MINUTE": "100000",
             "CREWSHIP_ANONYMOUS_REQUESTS_PER_MINUTE": "100000",
             "CREWSHIP_STARTS_PER_MINUTE": "10000",
@@ -58,6 +61,7 @@ class Stack:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[httpx.Client] = []
 
     @property
     def url(self) -> str:
@@ -88,6 +92,12 @@ class Stack:
             self._process.wait(60)
             self._process = None
 
+    def close(self) -> None:
+        """Stopped, and all connections to it closed."""
+        self.stop()
+        for client in self._clients:
+            client.close()
+
     def manage(self, *args: str, **extra: str) -> str:
         """What ``manage.py`` printed; AssertionError with it when it failed."""
         done = subprocess.run(
@@ -103,7 +113,9 @@ class Stack:
         made = json.loads(
             self.manage("bootstrap", "--workspace", workspace, "--email", email, "--json")
         )
-        return Api(self.url, made["token"])
+        api = Api(self.url, made["token"])
+        self._clients.append(api.http)
+        return api
 
     def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
         """Read the database directly: what is asserted is what is stored."""
@@ -194,7 +206,7 @@ def running_stack(data_dir: Path, settings: dict[str, str], workers: int = 2) ->
         stack.start(workers)
         yield stack
     finally:
-        stack.stop()
+        stack.close()
         remove_all_images(stack)
 
 
