@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from crewship.devcontainer.types import LayerPlan
-from provisioning.pipeline.output import MAX_LINES
+from provisioning.pipeline.output import MAX_LINES, clean_text
 from provisioning.states import EventKind
 from provisioning.transitions import Event as JobEventTuple
 from provisioning.transitions import record
@@ -34,6 +34,7 @@ class EventEmitter:
         self._fields: dict[str, Any] = {}  # columns to write with the next batch
         self._step = 0
         self._lines = 0
+        self._writing = Lock()  # batches reach the database in the order they were taken
         self._closing = Event()
         self._thread = Thread(target=self._run, name="events", daemon=True)
 
@@ -56,11 +57,11 @@ class EventEmitter:
 
     def message(self, text: str) -> None:
         with self._lock:
-            self._fields["message"] = text[:300]
+            self._fields["message"] = clean_text(text)[:300]
 
     def system(self, text: str) -> None:
         with self._lock:
-            for line in text.splitlines():
+            for line in clean_text(text).splitlines():
                 self._add(EventKind.SYSTEM, {"text": line[:4000]})
 
     def output(self, lines: Sequence[str]) -> None:
@@ -88,7 +89,7 @@ class EventEmitter:
 
     def step_failed(self, error: str) -> None:
         with self._lock:
-            self._add(EventKind.STEP_FAILED, {"error": error})
+            self._add(EventKind.STEP_FAILED, {"error": clean_text(error)})
 
     def all_done(self) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ from crewship.crews.models import Crew
 from crewship.domain.errors import CrewshipError
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.context import BuiltImage
+from provisioning.pipeline.output import clean_text
 from provisioning.queue import knock
 from provisioning.states import EventKind, JobState
 from provisioning.transitions import advance, record
@@ -85,7 +86,7 @@ def fail(
     """The job failed with the error's text, code and hint; jobs that followed it fail alike,
     since they are the same work. Raises StaleJobState when it was taken away meanwhile."""
     fields: dict[str, Any] = {  # Any: columns
-        "error": error.message,
+        "error": clean_text(error.message),
         "error_code": error.error_code,
         "error_hint": error.error_hint,
         "message": "failed",

@@ -44,6 +44,12 @@ def plain(line: str) -> str:
     return _SGR.sub("", line)
 
 
+def clean_text(text: str) -> str:
+    """A message of several lines without colours or any other control character: what registries
+    and programs in images say ends up in errors and system lines too."""
+    return "\n".join(plain(clean_line(line)) for line in text.split("\n"))
+
+
 class LineSplitter:
     """Feeds whole, clean lines to ``sink`` and keeps the last ones for an error's text."""
 
