@@ -6,10 +6,12 @@ for the database. When the job is no more this worker's, ``lost`` is set and not
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db import connection
 
 from crewship.devcontainer.types import LayerPlan
@@ -17,6 +19,8 @@ from provisioning.pipeline.output import MAX_LINES, clean_text
 from provisioning.states import EventKind
 from provisioning.transitions import Event as JobEventTuple
 from provisioning.transitions import record
+
+log = logging.getLogger(__name__)
 
 FLUSH_S = 0.3
 CHUNK_LINES = 200  # lines in one event row
@@ -68,13 +72,12 @@ class EventEmitter:
         with self._lock:
             room = MAX_LINES - self._lines
             self._lines += len(lines)
-            if room <= 0:
-                return
-            for line in lines[:room]:
+            for line in lines[: max(0, room)]:
                 self._append_line(line)
-            if len(lines) >= room:
+            if 0 <= room < len(lines):  # the first line that is too much
                 text = f"More than {MAX_LINES} lines: what follows is not kept"
                 self._add(EventKind.SYSTEM, {"text": text})
+                self._lines = MAX_LINES + 1
 
     def layer(self, plan: LayerPlan, *, hit: bool, seconds: float) -> None:
         data = {
@@ -118,11 +121,22 @@ class EventEmitter:
             connection.close()
 
     def flush(self) -> None:
-        """What came so far is in the database, or dropped with ``lost`` set."""
-        with self._lock:
-            events, fields = self._events, self._fields
-            self._events, self._fields = [], {}
-        if not events and not fields:
-            return
-        if not record(self._job_id, events, guard=self._fence, **fields):
-            self._lost.set()
+        """What came so far is in the database, or dropped with ``lost`` set.
+
+        A database that does not answer keeps it for the next flush. Whoever calls last (before
+        the job's end is written) has also waited for a batch that the thread was writing.
+        """
+        with self._writing:
+            with self._lock:
+                events, fields = self._events, self._fields
+                self._events, self._fields = [], {}
+            if not events and not fields:
+                return
+            try:
+                if not record(self._job_id, events, guard=self._fence, **fields):
+                    self._lost.set()
+            except DatabaseError as err:
+                log.warning("%s: the database does not answer: %s", self._job_id, err)
+                with self._lock:
+                    self._events = events + self._events
+                    self._fields = fields | self._fields
