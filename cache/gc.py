@@ -63,11 +63,12 @@ def image_candidates(host: DockerHost) -> QuerySet[CachedImage]:
 def layer_candidates(host: DockerHost, now: datetime | None = None) -> list[Layer]:
     """Layers that no image and no kept layer stands on, unused for long enough, leaves first."""
     limit = (now or timezone.now()) - timedelta(seconds=settings.CREWSHIP.gc.layer_keep_s)
-    rows = list(Layer.objects.filter(host=host).exclude(image_id=""))
+    every = list(Layer.objects.filter(host=host))
+    rows = [row for row in every if row.image_id]  # one without is being built
     old = {row.image_id: row for row in rows if row.last_used_at < limit}
     leased = set(LayerLease.objects.filter(host=host).values_list("key", flat=True))
     kept = set(CachedImage.objects.filter(host=host).values_list("parent_image_id", flat=True))
-    kept |= {row.parent_image_id for row in rows if row.image_id not in old}
+    kept |= {row.parent_image_id for row in every if row.image_id not in old}
     kept |= {row.image_id for row in rows if row.key in leased}
     parents = {row.image_id: row.parent_image_id for row in rows}
     for image_id in list(kept):  # whatever something kept stands on is kept, down to the base
@@ -116,8 +117,10 @@ def remove_marked(engine: Engine, record: CachedImage) -> bool:
         CachedImage.objects.filter(pk=record.pk).update(deleting_at=None)
         return False
     with transaction.atomic():
-        HostImage.objects.filter(host=record.host, tag=record.tag).delete()
-        CachedImage.objects.filter(pk=record.pk).delete()
+        # Only what says that very image: a build may have put a new one under the tag meanwhile.
+        of_it = {"host": record.host, "tag": record.tag, "image_id": record.image_id}
+        HostImage.objects.filter(**of_it).delete()
+        CachedImage.objects.filter(**of_it, deleting_at__isnull=False).delete()
     return True
 
 
@@ -134,8 +137,10 @@ def _sweep_layer(engine: Engine, layer: Layer, report: SweepReport) -> None:
                 return  # a build took it up in this moment
         try:
             engine.remove_image(layer.tag)
-        except ImageInUse:
-            layer.save(force_insert=True)
+        except (ImageInUse, EngineError) as err:
+            layer.save(force_insert=True)  # else nothing of ours would name the image any more
+            if isinstance(err, EngineError):
+                raise
             report.kept_in_use.append(layer.tag)
             return
     report.items.append(item)

@@ -1,0 +1,92 @@
+"""The watcher's half of a DELETE: what is marked goes, what is in use is unmarked."""
+
+from __future__ import annotations
+
+import pytest
+from django.utils import timezone
+
+from cache.models import CachedImage, DockerHost, HostImage
+from cache.services import carry_out_removals, record_image
+from crewship.domain.errors import EngineUnreachable, ImageInUse
+from crewship.engine.fake import FakeEngine
+from tests.conftest import ImageMaker
+
+HASH = "ab" * 32
+TAG = "crewship-cache:abababababab"
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def marked(engine: FakeEngine, make_image: ImageMaker) -> CachedImage:
+    return make_image(HASH, image_id=engine.add_image(TAG), deleting_at=timezone.now())
+
+
+def test_a_marked_image_goes(engine: FakeEngine, host: DockerHost, marked: CachedImage) -> None:
+    assert carry_out_removals(engine, host) == 1
+    assert engine.image(TAG) is None
+    assert not CachedImage.objects.exists()
+    assert not HostImage.objects.exists()
+
+
+def test_an_unmarked_image_stays(engine: FakeEngine, host: DockerHost, marked: CachedImage) -> None:
+    CachedImage.objects.update(deleting_at=None)
+    assert carry_out_removals(engine, host) == 0
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize("error", [ImageInUse("in use"), EngineUnreachable("gone")])
+def test_what_cannot_be_removed_is_unmarked(
+    error: Exception, engine: FakeEngine, host: DockerHost, marked: CachedImage
+) -> None:
+    engine.fail_next("remove_image", error)
+    assert carry_out_removals(engine, host) == 0
+    assert CachedImage.objects.get().deleting_at is None
+
+
+def test_an_image_that_left_the_host_leaves_the_records(
+    engine: FakeEngine, host: DockerHost, marked: CachedImage
+) -> None:
+    engine.remove_image(TAG)
+    assert carry_out_removals(engine, host) == 1
+    assert not CachedImage.objects.exists()
+
+
+def test_another_hosts_marks_are_its_own(
+    engine: FakeEngine, host: DockerHost, marked: CachedImage
+) -> None:
+    other = DockerHost.objects.create(name="other")
+    assert carry_out_removals(engine, other) == 0
+
+
+def test_an_image_that_a_build_put_there_meanwhile_keeps_its_record(
+    host: DockerHost, make_image: ImageMaker
+) -> None:
+    """A rebuild of the same hash ends between the watcher's look at the marks and its removal."""
+
+    class BusyEngine(FakeEngine):
+        def image(self, reference: str):  # type: ignore[no-untyped-def]
+            if not CachedImage.objects.filter(deleting_at=None).exists():
+                info = super().image(self.add_image(TAG))
+                assert info is not None
+                record_image(
+                    host=host,
+                    config_hash=HASH,
+                    image=info,
+                    parent_image_id="",
+                    requirements={},
+                    provenance={},
+                    job_id="job_x",
+                )
+            return super().image(reference)
+
+    engine = BusyEngine()
+    make_image(HASH, image_id=engine.add_image(TAG), deleting_at=timezone.now())
+    carry_out_removals(engine, host)
+    record, seen = CachedImage.objects.get(), engine.image(TAG)
+    assert seen is not None
+    assert (record.image_id, record.deleting_at) == (seen.image_id, None)
+    assert HostImage.objects.get().image_id == seen.image_id
