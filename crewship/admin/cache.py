@@ -16,7 +16,7 @@ from cache.hosts import HEARTBEAT_LOST_AFTER
 from cache.models import CachedImage, DockerHost, HostImage, Layer
 from cache.selectors import live_agents_on
 from cache.services import delete_image_as_operator
-from crewship.admin.pages import ReadOnlyAdmin, link, pretty
+from crewship.admin.pages import ReadOnlyAdmin, job_link, link, pretty
 from crewship.crews.models import Crew
 
 
@@ -52,7 +52,7 @@ class CachedImageAdmin(ReadOnlyAdmin[CachedImage]):
                     "config_hash",
                     "image_id",
                     "parent_image_id",
-                    "job_id",
+                    "job",
                     "created_at",
                     "last_used_at",
                     "deleting_at",
@@ -96,6 +96,10 @@ class CachedImageAdmin(ReadOnlyAdmin[CachedImage]):
         rows = ((agent.crew, link(agent)) for agent in agents)
         return format_html_join(", ", "{} / {}", rows) or "none"
 
+    @admin.display(description="made by")
+    def job(self, image: CachedImage) -> SafeString | str:
+        return job_link(image.job_id)
+
     @admin.display(description="provenance")
     def provenance_text(self, image: CachedImage) -> SafeString:
         return pretty(image.provenance)
@@ -133,7 +137,7 @@ class LayerAdmin(ReadOnlyAdmin[Layer]):
         "image_id",
         "parent_image_id",
         "size",
-        "job_id",
+        "job",
         "created_at",
         "last_used_at",
         "parts_text",
@@ -155,6 +159,10 @@ class LayerAdmin(ReadOnlyAdmin[Layer]):
     @admin.display(description="size", ordering="size_bytes")
     def size(self, layer: Layer) -> str:
         return _size(layer)
+
+    @admin.display(description="made by")
+    def job(self, layer: Layer) -> SafeString | str:
+        return job_link(layer.job_id)
 
     @admin.display(description="what the key is made of")
     def parts_text(self, layer: Layer) -> SafeString:

@@ -19,18 +19,17 @@ from crewship.workspaces.models import User
 from provisioning.models import ProvisionJob
 from provisioning.selectors import short_statuses
 from provisioning.services import cancel_provision, delete_crew, request_provision
-from provisioning.states import JobState
+from provisioning.states import ACTIVE, JobState
 
 
 class RawTextField(forms.CharField):
     """A text kept byte for byte; browsers send every line end as CRLF, which is undone."""
 
-    widget = forms.Textarea(
-        attrs={"rows": 16, "class": "vLargeTextField crewship-code", "spellcheck": "false"}
-    )
+    widget = forms.Textarea(attrs={"class": "vLargeTextField crewship-code", "spellcheck": "false"})
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, rows: int, **kwargs: Any) -> None:
         super().__init__(required=False, strip=False, empty_value=None, **kwargs)
+        self.widget.attrs["rows"] = rows
 
     def to_python(self, value: Any) -> str | None:
         text: str | None = super().to_python(value)
@@ -44,9 +43,10 @@ class CrewForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no argument 
     """Problems stand at the field of the text they are in, each with its path or line."""
 
     devcontainer_config = RawTextField(
-        help_text="JSONC, stored as written. Empty: made from the runtime image or mise config."
+        rows=16,
+        help_text="JSONC, stored as written. Empty: made from the runtime image or mise config.",
     )
-    mise_config = RawTextField(help_text="JSON or mise.toml.")
+    mise_config = RawTextField(rows=7, help_text="JSON or mise.toml.")
 
     class Meta:
         model = Crew
@@ -118,7 +118,6 @@ class CrewAdmin(OperatorAdmin[Crew]):
     ordering = ("-id",)
     autocomplete_fields = ("workspace",)
     actions = ["provision", "rebuild", "cancel"]
-    page_verbs = ("provision", "rebuild", "cancel")
     machine_fields = ("id", "status", "cached_image", "config_hash", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("workspace", "name", "slug")}),
@@ -143,6 +142,10 @@ class CrewAdmin(OperatorAdmin[Crew]):
 
     def page_links(self, obj: Crew) -> list[tuple[str, str]]:
         return [("Jobs", rows_of(ProvisionJob, crew__id__exact=obj.pk))]
+
+    def get_page_verbs(self, obj: Crew) -> tuple[str, ...]:
+        active = ProvisionJob.objects.filter(crew=obj, state__in=ACTIVE).exists()
+        return ("cancel",) if active else ("provision", "rebuild")
 
     @admin.display(description="status")
     def status(self, crew: Crew) -> str:

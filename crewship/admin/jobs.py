@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +11,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -37,21 +38,11 @@ class JobChangeList(ChangeList):
 
 @admin.register(ProvisionJob)
 class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
-    list_display = (
-        "id",
-        "crew",
-        "workspace",
-        "state",
-        "message",
-        "error_code",
-        "rebuild",
-        "created_at",
-        "took",
-    )
+    list_display = ("short_id", "place", "state", "news", "created_at", "took")
     list_select_related = ("crew", "workspace")
     list_filter = ("state", "rebuild", "cache_hit", "workspace")
-    search_fields = ("^id", "crew__slug")
-    search_help_text = "The beginning of an id, or a part of a crew's slug."
+    search_fields = ("id", "crew__slug")
+    search_help_text = "A part of a job's id or of a crew's slug."
     ordering = ("-id",)
     actions = ["cancel"]
     fieldsets = (
@@ -141,7 +132,23 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
     # -- computed columns
     @admin.display(description="took")
     def took(self, job: ProvisionJob) -> str:
+        if job.started_at is None:
+            return "-"
+        if job.finished_at is None:
+            return f"{_seconds(job.started_at, timezone.now())} so far"
         return _seconds(job.started_at, job.finished_at)
+
+    @admin.display(description="job", ordering="id")
+    def short_id(self, job: ProvisionJob) -> str:
+        return job.pk[-8:]  # the whole id is on the page; its end tells jobs apart
+
+    @admin.display(description="crew", ordering="crew__slug")
+    def place(self, job: ProvisionJob) -> str:
+        return f"{job.workspace} / {job.crew}"
+
+    @admin.display(description="message")
+    def news(self, job: ProvisionJob) -> str:
+        return job.error_code or job.message
 
     @admin.display(description="step")
     def progress(self, job: ProvisionJob) -> str:
@@ -178,11 +185,10 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
 
     @admin.display(description="last lines")
     def log(self, job: ProvisionJob) -> SafeString | str:
-        lines = log_tail(job, PAGE_LINES)
-        text = "\n".join(lines)
-        return (
-            format_html('<pre class="crewship-code crewship-log">{}</pre>', text) if lines else "-"
-        )
+        text = "\n".join(log_tail(job, PAGE_LINES))
+        # The box begins scrolled to its end, where the news is.
+        box = '<div class="crewship-log"><pre class="crewship-code">{}</pre></div>'
+        return format_html(box, text) if text else "-"
 
     @admin.display(description="what happened")
     def timeline(self, job: ProvisionJob) -> SafeString | str:
@@ -229,8 +235,5 @@ def _short(value: object) -> str:
     return f"{text.removeprefix('sha256:')[:12]}…" if is_digest else text
 
 
-def _seconds(start: datetime | None, end: datetime | None) -> str:
-    if start is None or end is None:
-        return "-"
-    whole: timedelta = end - start
-    return f"{whole.total_seconds():.1f} s"
+def _seconds(start: datetime, end: datetime) -> str:
+    return f"{(end - start).total_seconds():.1f} s"

@@ -16,13 +16,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from crewship.domain.errors import CapacityExceeded, CrewshipError, Unavailable
+from provisioning.models import ProvisionJob
 
 M = TypeVar("M", bound=Model)
 
 
 def show_error(request: HttpRequest, error: CrewshipError, about: object = "") -> None:
     """A message with the error's text, code and hint, and the crews it names."""
-    text = f"{about}: {error.message}" if about else error.message
+    text = f"“{about}”: {error.message}" if about else error.message
     crews = ", ".join(error.extra.get("crew_ids", ()))
     parts = [text, f"[{error.error_code}]", error.error_hint, f"Crews: {crews}." if crews else ""]
     messages.error(request, " ".join(part for part in parts if part))
@@ -44,6 +45,11 @@ def page_url(obj: Model) -> str:
 def link(obj: Model | None, text: object = "") -> SafeString | str:
     """A link to the object's page in the admin, ``-`` for None."""
     return format_html('<a href="{}">{}</a>', page_url(obj), text or obj) if obj else "-"
+
+
+def job_link(job_id: str) -> SafeString | str:
+    """A link to a job that a row names by its id alone: the job may be gone with its crew."""
+    return link(ProvisionJob(pk=job_id)) if job_id else "-"
 
 
 def pretty(value: object) -> SafeString:
@@ -93,10 +99,23 @@ class OperatorAdmin(admin.ModelAdmin, Generic[M]):  # type: ignore[type-arg]
                 show_error(request, err, name)
             else:
                 self.log_change(request, obj, done)
-                messages.success(request, f"{name}: {done}.")
-        if "_page" in request.POST and self.get_queryset(request).filter(pk=chosen[0].pk).exists():
+                messages.success(request, f"“{name}”: {done}.")
+        if not chosen or "_page" not in request.POST:
+            return None
+        if self.get_queryset(request).filter(pk=chosen[0].pk).exists():
             return redirect(page_url(chosen[0]))
         return None
+
+    def changelist_view(
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # Any: Django's template context
+    ) -> HttpResponse:
+        try:
+            return super().changelist_view(request, extra_context)
+        except CrewshipError as err:
+            show_error(request, err)
+            return redirect(request.get_full_path())
 
     def render_change_form(
         self,

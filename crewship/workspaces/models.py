@@ -36,7 +36,8 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, known by the email. Staff may open the admin, superusers see all tenants there."""
+    """A person, known by the email. Superusers may open the admin, where they see
+    all tenants; nobody else may."""
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=100, blank=True)

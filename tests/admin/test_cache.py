@@ -29,7 +29,7 @@ def removed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unused_image_is_deleted(admin: Pages, make_image: ImageMaker):
     image = make_image("a" * 64)
     answer = admin.act("delete_from_host", image)
-    assert messages_of(answer) == [f"success: {image.tag}: deleted."]
+    assert messages_of(answer) == [f"success: “{image.tag}”: deleted."]
     assert not CachedImage.objects.exists()
 
 
@@ -45,7 +45,9 @@ def test_a_referenced_image_stays_and_every_workspaces_crews_are_named(
     cast.strange_crew.cached_image = cached.tag
     cast.strange_crew.save()
     (said,) = messages_of(admin.act("delete_from_host", cached))
-    assert said.startswith(f"error: {cached.tag}: {cached.tag} is still in use. [image_referenced]")
+    assert said.startswith(
+        f"error: “{cached.tag}”: {cached.tag} is still in use. [image_referenced]"
+    )
     assert said.endswith(f"Crews: {cast.crew.pk}, {cast.strange_crew.pk}.")
     assert CachedImage.objects.get().deleting_at is None
 

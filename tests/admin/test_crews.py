@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crewship.crews.models import Agent, Crew
+from crewship.domain.errors import Conflict
 from provisioning.models import ProvisionJob
 from provisioning.states import JobState
 from tests.admin.pages import Pages, form_of, messages_of, text_of, url_of
@@ -166,3 +167,19 @@ def test_an_agents_crew_and_live_image_cannot_be_sent(admin: Pages, cast: Cast):
 def test_an_agent_is_not_deleted_here(admin: Pages, cast: Cast):
     agent = Agent.objects.create(crew=cast.crew, name="writer")
     assert admin.page(agent, "delete").status_code == 403
+
+
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_a_refused_deletion_is_a_message(
+    admin: Pages, cast: Cast, monkeypatch: pytest.MonkeyPatch, way: str
+):
+    def refuse(crew: Crew) -> None:
+        raise Conflict("Not now.", hint="Try again.")
+
+    monkeypatch.setattr("crewship.admin.crews.delete_crew", refuse)
+    if way == "page":
+        answer = admin.post(cast.crew, "delete", post="yes")
+    else:
+        answer = admin.act("delete_selected", cast.crew, post="yes")
+    assert "error: Not now. [conflict] Try again." in messages_of(answer)
+    assert Crew.objects.filter(pk=cast.crew.pk).exists()

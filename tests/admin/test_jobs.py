@@ -104,7 +104,7 @@ def test_a_job_is_found_by_its_id(admin: Pages, job: ProvisionJob):
 
 
 def test_cancel_ends_the_job(admin: Pages, job: ProvisionJob):
-    assert messages_of(admin.act("cancel", job)) == [f"success: {job.pk}: cancelled."]
+    assert messages_of(admin.act("cancel", job)) == [f"success: “{job.pk}”: cancelled."]
     job.refresh_from_db()
     assert job.state == JobState.CANCELLED
 
@@ -125,3 +125,7 @@ def test_only_an_active_jobs_page_offers_to_cancel(
 ):
     page = admin.page(make_job(cast.crew, JobState(state)))
     assert bool(page.context["page_verbs"]) is offered
+
+
+def test_times_are_written_to_the_second_with_their_zone(admin: Pages, job: ProvisionJob):
+    assert f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC" in text_of(admin.page(job))

@@ -28,7 +28,7 @@ def test_a_token_is_not_found_by_its_digest(admin: Pages, cast: Cast):
 
 def test_a_revoked_token_is_refused(admin: Pages, cast: Cast, api: Api):
     answer = admin.act("revoke", cast.bob.token)
-    assert messages_of(answer) == ["success: bob's of bob@example.com: revoked."]
+    assert messages_of(answer) == ["success: “bob's of bob@example.com”: revoked."]
     assert api.bob.get("/crews").status_code == 401
 
 

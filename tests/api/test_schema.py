@@ -49,8 +49,8 @@ def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def success_schema(operation: dict[str, Any]) -> dict[str, Any]:
-    content: dict[str, Any] = operation["responses"]["200"]["content"]["application/json"]
-    return content["schema"]
+    answer: dict[str, Any] = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    return answer
 
 
 def component(schema: dict[str, Any], ref: dict[str, Any]) -> dict[str, Any]:
