@@ -21,14 +21,13 @@ import httpx
 import typer
 from rich.console import Console
 
+from catalogs.bundled import FEATURES, NAMESPACE
 from catalogs.pack import pack_features
 from crewship.cli.node_mirror import bridge_address, ensure_mirror, serve_in_background
 from crewship.settings import env
 from crewship.settings.options import read_options
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-BUNDLED = PROJECT / "catalogs" / "bundled" / "features"
-NAMESPACE = "ghcr.io/crewship-ai/features"
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 READY_WITHIN_S = 60
 POLL_S = 0.5
@@ -95,7 +94,7 @@ def _build_environment(data_dir: Path) -> dict[str, str]:
     """Settings that let the demo build anywhere: bundled features, and a node mirror of our own
     where nodejs.org can't be reached."""
     layout = data_dir / "bundled-features"
-    pack_features(BUNDLED, layout, NAMESPACE)
+    pack_features(FEATURES, layout, NAMESPACE)
     out = {"CREWSHIP_FEATURE_LAYOUTS": f"{NAMESPACE}={layout}"}
     if SYSTEM_CA.exists() and not env.text("CREWSHIP_CA_BUNDLE"):
         out["CREWSHIP_CA_BUNDLE"] = str(SYSTEM_CA)  # builds trust what this machine trusts

@@ -28,12 +28,13 @@ def second_url(stack: Stack) -> Iterator[str]:
     """Another web process on the same database and Redis."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "crewship.asgi:application"]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), "--log-level", "warning"],
-        env={**stack.environment, "DJANGO_SETTINGS_MODULE": "crewship.settings"},
-        stdout=subprocess.DEVNULL,
-        stderr=(stack.data_dir / "second-web.log").open("wb"),
-    )
+    with (stack.data_dir / "second-web.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--log-level", "warning"],
+            env={**stack.environment, "DJANGO_SETTINGS_MODULE": "crewship.settings"},
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+        )
     url = f"http://127.0.0.1:{port}"
 
     def is_up() -> bool:
