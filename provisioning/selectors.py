@@ -18,6 +18,7 @@ from provisioning.states import ACTIVE, LOG_KINDS, EventKind, JobState, Provisio
 
 TAIL_LINES = 50
 TAIL_LINE_LENGTH = 500
+BULKY = ("devcontainer_config", "mise_config", "error", "resolved_features")
 OUTPUT_PREFIX = "| "
 
 
@@ -146,7 +147,7 @@ def short_statuses(crews: Sequence[Crew]) -> Mapping[str, ShortStatus]:
         .annotate(latest=Max("id"))
         .values("latest")
     )
-    jobs = {job.crew_id: job for job in ProvisionJob.objects.filter(pk__in=latest)}
+    jobs = {job.crew_id: job for job in ProvisionJob.objects.filter(pk__in=latest).defer(*BULKY)}
     tags = {crew.cached_image for crew in crews if crew.cached_image}
     images = {(i.tag, i.config_hash): i for i in present_images().filter(tag__in=tags)}
     out = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from crewship.admin.pages import ReadOnlyAdmin, link, pretty
+from crewship.web.downloads import text_download
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
 from provisioning.selectors import log_lines, log_tail
@@ -104,14 +104,7 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
         job = ProvisionJob.objects.filter(pk=job_id).first()
         if job is None:
             raise Http404("There is no such job.")
-
-        def lines() -> Iterator[str]:
-            for line in log_lines(job):
-                yield line + "\n"
-
-        response = StreamingHttpResponse(lines(), content_type="text/plain; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="{job.pk}.log"'
-        return response
+        return text_download(request, log_lines(job), f"{job.pk}.log")
 
     def page_links(self, obj: ProvisionJob) -> list[tuple[str, str]]:
         return [("Whole log", reverse("admin:provisioning_provisionjob_log", args=[obj.pk]))]

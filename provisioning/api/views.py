@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,6 +12,7 @@ from crewship.crews.scope import CrewViewSet
 from crewship.domain.errors import ConfigError, NotFound
 from crewship.domain.ids import IdPrefix, is_well_formed
 from crewship.domain.roles import Action
+from crewship.web.downloads import text_download
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
 from crewship.workspaces.views import WorkspaceViewSet
@@ -125,11 +124,4 @@ class JobViewSet(WorkspaceViewSet):
     @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 404)})
     def log(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The whole log as text; lines of scripts begin with `| `."""
-
-        def lines() -> Iterator[str]:
-            for line in log_lines(self.job):
-                yield line + "\n"
-
-        response = StreamingHttpResponse(lines(), content_type="text/plain; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="{self.job.pk}.log"'
-        return response
+        return text_download(request._request, log_lines(self.job), f"{self.job.pk}.log")

@@ -46,10 +46,16 @@ def execute(request: BuildRequest, tools: Tools) -> BuiltImage:
     and serve the next try.
     """
     context = Context(request)
-    for number, entry in enumerate(STEPS, start=1):
-        tools.check_cancelled()
-        tools.emit.step(number, entry.message)
-        context = entry.run(context, tools)
+    try:
+        for number, entry in enumerate(STEPS, start=1):
+            tools.check_cancelled()
+            tools.emit.step(number, entry.message)
+            context = entry.run(context, tools)
+    except BaseException:
+        if context.draft is not None:  # committed, but not the crew's yet
+            tools.engine.remove_image(context.draft.tag)
+            tools.ledger.drop_layer(context.draft)
+        raise
     if context.image is None:
         raise CrewshipError("the pipeline ended without an image")
     return BuiltImage(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crewship.domain.errors import BuildCancelled, CrewshipError
+from crewship.domain.errors import CrewshipError
 from provisioning.pipeline.context import Context, Tools
 
 
@@ -10,10 +10,6 @@ def tag(context: Context, tools: Tools) -> Context:
     """``crewship-cache:<hash12>`` names the final image, whatever it named before."""
     if context.image is None or context.draft is None:
         raise CrewshipError("the step needs the final image, which snapshot makes")
-    if tools.cancel.is_set():
-        tools.engine.remove_image(context.draft.tag)
-        tools.ledger.drop_layer(context.draft)
-        raise BuildCancelled("The build was stopped.")
     tools.engine.tag(context.image.image_id, context.request.tag)
     tools.engine.remove_image(context.draft.tag)
     tools.ledger.drop_layer(context.draft)

@@ -31,7 +31,8 @@ def own_api(own_stack: Stack) -> Api:
 
 def _containers(client: docker.DockerClient, job: str) -> list[str]:
     prefix = f"crewship-build-{job.removeprefix('job_').lower()}"
-    return [c.name for c in client.containers.list(all=True) if c.name.startswith(prefix)]
+    names = [c.name or "" for c in client.containers.list(all=True)]
+    return [name for name in names if name.startswith(prefix)]
 
 
 def _start_slow(api: Api, config: Config, count: int = 600) -> str:

@@ -77,9 +77,10 @@ def _push_feature(registry: str, name: str, archive: bytes, digest: str | None =
 
         config, layer = push(b"{}"), push(archive)
         metadata = {"id": name, "version": "1.0.0"}
+        manifest_type = "application/vnd.oci.image.manifest.v1+json"
         manifest = {
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "mediaType": manifest_type,
             "config": {"mediaType": "application/vnd.devcontainers", "digest": config, "size": 2},
             "layers": [
                 {
@@ -93,7 +94,7 @@ def _push_feature(registry: str, name: str, archive: bytes, digest: str | None =
         put = http.put(
             f"{base}/manifests/1",
             content=json.dumps(manifest),
-            headers={"Content-Type": manifest["mediaType"]},
+            headers={"Content-Type": manifest_type},
         )
         assert put.status_code == 201, put.text
     return f"{registry}/crew/{name}:1"

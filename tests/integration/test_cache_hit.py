@@ -17,7 +17,7 @@ Config = Callable[..., dict[str, Any]]
 
 
 def _engine_did(client: docker.DockerClient, since: float, until: float) -> set[str]:
-    events = client.events(since=since, until=until, decode=True)
+    events = client.events(since=int(since), until=int(until) + 1, decode=True)
     return {event["Action"].split(":")[0] for event in events if "Action" in event}
 
 

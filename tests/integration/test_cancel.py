@@ -17,7 +17,8 @@ Config = Callable[..., dict[str, Any]]
 
 def _containers(client: docker.DockerClient, job: str) -> list[str]:
     prefix = f"crewship-build-{job.removeprefix('job_').lower()}"
-    return [c.name for c in client.containers.list(all=True) if c.name.startswith(prefix)]
+    names = [c.name or "" for c in client.containers.list(all=True)]
+    return [name for name in names if name.startswith(prefix)]
 
 
 @pytest.fixture
