@@ -269,3 +269,20 @@ class DiskFull(EngineError):
 class EnvTooLarge(ConfigError):
     code = "env_too_large"
     hint = "Shorten the values in containerEnv, or leave out the feature that sets long ones."
+
+
+class StartFailed(Unavailable):
+    """A process of ``crewship start`` did not get going; the message has its last lines."""
+
+    code = "start_failed"
+    hint = "The whole output is in the data directory's logs folder."
+
+
+class DataDirInUse(Conflict):
+    code = "data_dir_in_use"
+    hint = "Stop the other `crewship start`, or choose another --data-dir."
+
+
+class RedisUnavailable(Unavailable):
+    code = "redis_unavailable"
+    hint = "Set CREWSHIP_REDIS_URL to a Redis or Valkey server, or install redis-server."

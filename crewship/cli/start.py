@@ -1,0 +1,72 @@
+"""``crewship start``: the whole product on one machine, under one supervisor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crewship.cli import embedded_redis
+from crewship.cli.supervisor.lock import locked
+from crewship.cli.supervisor.services import Bind, Services, serve
+from crewship.cli.supervisor.supervisor import Supervisor
+from crewship.domain.errors import CrewshipError
+
+
+def start(
+    bind: Annotated[str, typer.Option(help="Address and port to listen on.")] = "127.0.0.1:8000",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="CREWSHIP_DATA_DIR", help="Database, logs, Redis data, secret key."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Jobs that can run at once.")] = 2,
+) -> None:
+    """Run web, workers, engine watcher, scheduler and, unless CREWSHIP_REDIS_URL is set, a Redis.
+
+    Ends on SIGTERM or Ctrl-C with nothing left running; running jobs go back to pending.
+    """
+    try:
+        address = Bind.parse(bind)
+    except ValueError as err:
+        raise typer.BadParameter(str(err), param_hint="--bind") from err
+    try:
+        _run(address, data_dir, workers)
+    except CrewshipError as err:
+        sys.stderr.write(f"crewship start: {err.message}\n")
+        if err.error_hint:
+            sys.stderr.write(f"{err.error_hint}\n")
+        raise typer.Exit(2) from err
+
+
+def _run(bind: Bind, data_dir: Path | None, workers: int) -> None:
+    if data_dir is not None:
+        os.environ["CREWSHIP_DATA_DIR"] = str(data_dir.expanduser().resolve())
+    # Imported late: the settings are read, and the secret key made, when this is first imported.
+    from crewship.settings import BASE_DIR
+    from crewship.settings.options import read_options
+
+    options = read_options(BASE_DIR)
+    os.umask(0o077)  # database, logs and queue hold what is nobody else's business
+    with locked(options.data_dir):
+        redis = None
+        if options.redis_is_embedded:
+            redis = embedded_redis.prepare(options.data_dir, options.runtime_dir)
+        services = Services(
+            bind=bind,
+            workers=workers,
+            data_dir=options.data_dir,
+            redis=redis,
+            redis_url=redis.url if redis else options.redis_url,
+            environ=os.environ,
+        )
+        supervisor = Supervisor(services.log_dir)
+        with supervisor.signals():
+            serve(services, supervisor, _say_ready)
+
+
+def _say_ready(url: str) -> None:
+    sys.stdout.write(f"Crewship is ready on {url}\n")
+    sys.stdout.flush()

@@ -1,0 +1,33 @@
+"""One ``crewship start`` per data directory."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from crewship.domain.errors import DataDirInUse
+
+
+@contextlib.contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """The directory exists and is this process's until the block ends; DataDirInUse otherwise.
+
+    The kernel gives the lock back however the process ends; children do not inherit it.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(data_dir / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            owner = os.read(descriptor, 32).decode(errors="replace").strip()
+            process = f" (process {owner})" if owner else ""
+            raise DataDirInUse(f"crewship is already running on {data_dir}{process}") from err
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
