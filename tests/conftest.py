@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol
 
+import hypothesis
 import pytest
 import pytest_socket
 from django.core.cache import cache
@@ -25,6 +26,10 @@ from crewship.settings.options import Options
 from provisioning.models import ProvisionJob
 from provisioning.states import JobState
 from tests.cast import Cast, make_cast
+
+# A loaded machine is no failure of a property.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 API = "/api/v1"
 REAL = ("engine", "registry", "cli", "agents", "browser", "chaos")
