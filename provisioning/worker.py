@@ -67,7 +67,7 @@ class Watchdog:
                     self._stop("timeout")
                 elif time.monotonic() - beat_at >= HEARTBEAT_S:
                     beat_at = time.monotonic()
-                    self._mine().update(heartbeat_at=Now())
+                    self._beat()
         finally:
             connection.close()
 
@@ -79,6 +79,12 @@ class Watchdog:
         return ProvisionJob.objects.filter(
             pk=self._job.pk, fence=self._job.fence, state=JobState.RUNNING
         )
+
+    def _beat(self) -> None:
+        try:
+            self._mine().update(heartbeat_at=Now())
+        except DatabaseError as err:  # the thread goes on: it is what sees a cancel
+            log.warning("%s: no heartbeat: %s", self._job.pk, err)
 
     def _is_ours(self) -> bool:
         try:
@@ -98,8 +104,8 @@ def run_job(job: ProvisionJob, stopping: Event) -> None:
         Watchdog(job, stopping) as dog,
         EventEmitter(job_id=job.pk, fence=job.fence, lost=dog.lost) as emit,
     ):
-        tools = tools_for(job, job.host, emit, dog.cancel)
         try:
+            tools = tools_for(job, job.host, emit, dog.cancel)
             built = execute(_request(job), tools)
             emit.all_done()
         except BuildCancelled:
