@@ -61,7 +61,8 @@ def make_plan(
     env = _add_features(stack, features)
     mise = resolved_mise or spec.mise
     if mise.tools:
-        parts = {"mise": mise_digest, **mise_parts(mise), "feature_env": env}
+        # Its env is the final layer's: mise never sees it, see ADR 4.
+        parts = {"mise": mise_digest, "tools": mise_parts(mise)["tools"], "feature_env": env}
         stack.add(LayerKind.MISE, _mise_label(mise), parts, known=mise_digest is not None)
     _add_final(stack, spec, features, env)
     if base is not None and base.layer_count + len(stack.layers) > MAX_LAYERS:

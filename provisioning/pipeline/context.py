@@ -34,6 +34,7 @@ BUILD_DIR = "/.crewship-build"  # everything of ours in a scratch container; gon
 FEATURE_DIR = f"{BUILD_DIR}/feature"
 CA_FILE = f"{BUILD_DIR}/ca.crt"
 MISE_CACHE_DIR = f"{BUILD_DIR}/mise-cache"
+MISE_INSTALL_HOME = f"{BUILD_DIR}/mise-home"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,13 @@ from crewship.devcontainer.types import LayerKind, MiseSpec
 from crewship.domain.errors import CrewshipError
 from crewship.engine.base import ImageConfig
 from crewship.registry.mise import MiseBinary
-from provisioning.pipeline.context import AGENT_UID, MISE_CACHE_DIR, Context, Tools
+from provisioning.pipeline.context import (
+    AGENT_UID,
+    MISE_CACHE_DIR,
+    MISE_INSTALL_HOME,
+    Context,
+    Tools,
+)
 from provisioning.pipeline.layers import Made, build_layer
 from provisioning.pipeline.pull_base import with_default_versions
 from provisioning.pipeline.scratch import Env, Scratch, agent_owned, step_env, tar_of
@@ -63,6 +69,10 @@ def _install_env() -> Env:
     return (
         ("MISE_DATA_DIR", MISE_HOME),
         ("MISE_CACHE_DIR", MISE_CACHE_DIR),
+        # What installers put into the home would be hidden by the volume that agents mount there.
+        ("HOME", MISE_INSTALL_HOME),
+        ("MISE_RUSTUP_HOME", f"{MISE_HOME}/rustup"),
+        ("MISE_CARGO_HOME", f"{MISE_HOME}/cargo"),
         ("MISE_YES", "1"),
         ("MISE_COLOR", "0"),
         ("MISE_TERMINAL_PROGRESS", "0"),  # no bar redrawn every few seconds
@@ -82,7 +92,9 @@ def _put_mise(scratch: Scratch, binary: MiseBinary, config: str) -> None:
     scratch.capture("Preparing mise", ["/bin/sh", "-c", "mkdir -p /usr/local/bin /etc/mise /opt"])
     scratch.tools.engine.put_archive(scratch.name, "/", _binary_tar(binary.path))
     scratch.put("/", tar_of({"etc/mise/config.toml": config.encode()}))
-    scratch.put("/", agent_owned([MISE_HOME.lstrip("/"), MISE_CACHE_DIR.lstrip("/")]))
+    scratch.put(
+        "/", agent_owned([d.lstrip("/") for d in (MISE_HOME, MISE_CACHE_DIR, MISE_INSTALL_HOME)])
+    )
 
 
 def _binary_tar(path: Path) -> Iterator[bytes]:
