@@ -28,7 +28,7 @@ TAG = "crewship-cache:abababababab"
 def watched(host: DockerHost, monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """A watcher that carries out removals while a request waits for it."""
     engine = FakeEngine()
-    monkeypatch.setattr(services.time, "sleep", lambda _s: carry_out_removals(engine, host))
+    monkeypatch.setattr("cache.services.time.sleep", lambda _s: carry_out_removals(engine, host))
     return engine
 
 

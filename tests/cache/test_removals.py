@@ -8,6 +8,7 @@ from django.utils import timezone
 from cache.models import CachedImage, DockerHost, HostImage
 from cache.services import carry_out_removals, record_image
 from crewship.domain.errors import EngineUnreachable, ImageInUse
+from crewship.engine.base import ImageInfo
 from crewship.engine.fake import FakeEngine
 from tests.conftest import ImageMaker
 
@@ -68,7 +69,7 @@ def test_an_image_that_a_build_put_there_meanwhile_keeps_its_record(
     """A rebuild of the same hash ends between the watcher's look at the marks and its removal."""
 
     class BusyEngine(FakeEngine):
-        def image(self, reference: str):  # type: ignore[no-untyped-def]
+        def image(self, reference: str) -> ImageInfo | None:
             if not CachedImage.objects.filter(deleting_at=None).exists():
                 info = super().image(self.add_image(TAG))
                 assert info is not None

@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from pytest_django.asserts import assertNumQueries
 
 from crewship.devcontainer.types import LayerKind, LayerPlan
-from provisioning import emitter
+from provisioning import emitter, transitions
 from provisioning.emitter import CHUNK_LINES, EventEmitter
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.states import EventKind, JobState
@@ -156,7 +156,7 @@ def test_a_job_taken_away_sets_lost_and_writes_nothing(
 def test_a_database_that_is_away_loses_no_line(
     emit: EventEmitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = emitter.record
+    real = transitions.record
 
     def away(*_args: Any, **_fields: Any) -> bool:
         raise DatabaseError("database is locked")

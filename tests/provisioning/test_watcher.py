@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from cache.models import CachedImage, DockerHost, HostImage
+from cache.services import carry_out_removals
 from crewship.engine.fake import FakeEngine
 from provisioning import watcher as module
 from provisioning.watcher import HostWatcher
@@ -55,7 +56,7 @@ def test_an_event_makes_it_look_at_once(
     looks: list[int] = []
     monkeypatch.setattr(module, "reconcile", lambda *_: looks.append(1))
     watcher = HostWatcher(engine, Rounds(3))
-    carry = module.carry_out_removals
+    carry = carry_out_removals
     seen: list[int] = []
 
     def change_once(*args: Any) -> int:
@@ -83,7 +84,7 @@ def test_a_heartbeat_asks_the_engine_first(
     engine: FakeEngine, host: DockerHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the tests' own thread; its connection stays open."""
-    monkeypatch.setattr(module.connection, "close", lambda: None)
+    monkeypatch.setattr("provisioning.watcher.connection.close", lambda: None)
     old = timezone.now() - timedelta(hours=1)
     DockerHost.objects.update(heartbeat_at=old)
     engine.unreachable = True

@@ -19,6 +19,7 @@ from provisioning import worker
 from provisioning.claim import claim_next
 from provisioning.ledger import DatabaseLedger
 from provisioning.models import ProvisionJob, ScratchContainer
+from provisioning.pipeline.execute import execute
 from provisioning.services import cancel_provision
 from provisioning.states import EventKind, JobState
 from provisioning.worker import run_job
@@ -205,7 +206,7 @@ def test_a_job_whose_crew_is_deleted_stops(job: ProvisionJob, crew: Crew, within
 def test_a_job_taken_away_at_the_very_end_leaves_no_image(
     job: ProvisionJob, crew: Crew, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = worker.execute
+    real = execute
 
     def then_cancelled(*args: Any) -> Any:
         built = real(*args)

@@ -107,18 +107,18 @@ def test_a_body_that_is_no_json_is_415(kind: str, api: Api, debug: bool) -> None
     ],
 )
 def test_a_malformed_body_is_400(text: bytes, api: Api) -> None:
-    answer = api.alice.generic("POST", "/crews", text, "application/json")
+    answer = api.alice.raw("/crews", text, "application/json")
     problem(answer, 400)
 
 
 @pytest.mark.parametrize("text", [b'{"name": NaN}', b'{"a": 1, "a": 2}', b"[" * 100_000, b"{"])
 def test_a_malformed_body_has_its_code(text: bytes, api: Api, debug: bool) -> None:
-    answer = api.alice.generic("POST", "/crews", text, "application/json")
+    answer = api.alice.raw("/crews", text, "application/json")
     problem(answer, 400, "malformed_json")
 
 
 def test_a_malformed_body_is_seen_after_the_role(api: Api) -> None:
-    problem(api.vera.generic("POST", "/crews", b"{", "application/json"), 403)
+    problem(api.vera.raw("/crews", b"{", "application/json"), 403)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_bad_host_is_400(api: Api, debug: bool) -> None:
 def test_too_large_a_body_is_refused(api: Api, settings: Any, debug: bool) -> None:
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1000
     body = b'{"name": "x", "slug": "xy", "devcontainer_config": "' + b" " * 2000 + b'"}'
-    answer = api.alice.generic("POST", "/crews", body, "application/json")
+    answer = api.alice.raw("/crews", body, "application/json")
     problem(answer, answer.status_code)
     assert answer.status_code in {400, 413}
 
