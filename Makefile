@@ -10,7 +10,7 @@ PARTS := unit integration cli chaos
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
-.PHONY: help python setup demo test $(addprefix test-,unit integration cli agents browser chaos long) \
+.PHONY: help python setup demo test $(addprefix test-,unit integration cli agents browser chaos long published) \
 	check bench bench-api lock clean
 
 help: ## list the targets
@@ -29,7 +29,7 @@ demo: setup ## start everything, provision a real crew, keep serving (ONCE=1: st
 test: $(PARTS:%=test-%) ## run every test part, long tests in their short form
 
 test-unit: python ## fast tests: no engine, no network
-	$(PYTEST) -n auto -m "not engine and not registry and not cli and not agents and not browser and not chaos and not long"
+	$(PYTEST) -n auto -m "not engine and not registry and not cli and not agents and not browser and not chaos and not long and not published"
 
 test-integration: setup ## tests with a real Docker engine and a real registry
 	@.ci/test-tools.sh registry
@@ -54,6 +54,9 @@ test-chaos: setup ## killed processes, cut connections (short form)
 test-long: setup ## the long tests in full
 	@.ci/test-tools.sh registry cli browser
 	$(PYTEST) -m "long"
+
+test-published: setup ## published features with their real install.sh: CREWSHIP_TEST_FEATURES=DIR
+	$(PYTEST) -m "published"
 
 check: python ## lint, format, types, import rules, migrations, deployment, API schema
 	@.ci/check.sh

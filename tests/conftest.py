@@ -32,7 +32,7 @@ hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
 
 API = "/api/v1"
-REAL = ("engine", "registry", "cli", "agents", "browser", "chaos")
+REAL = ("engine", "registry", "cli", "agents", "browser", "chaos", "published")
 KNOCKERS = ("services", "finish", "sweep", "tasks")
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from crewship.cli.node_mirror import bridge_address, ensure_mirror, serve_in_background
 from tests.stack.features import ref
+from tests.stack.images import run_in
 from tests.stack.server import Api, Stack, running_stack
 
 pytestmark = pytest.mark.engine
@@ -49,49 +49,39 @@ def built(mise_stack: Stack) -> tuple[Api, str, str]:
         ["env", "-i", "bash", "-lc", "node --version"],
     ],
 )
-def test_node_is_found_in_every_kind_of_shell(
-    built: tuple[Api, str, str], docker_client: docker.DockerClient, argv: list[str]
-) -> None:
+def test_node_is_found_in_every_kind_of_shell(built: tuple[Api, str, str], argv: list[str]) -> None:
     _, _, tag = built
-    said = docker_client.containers.run(tag, argv, remove=True).decode()
+    said = run_in(tag, *argv)
     assert said.startswith("v22.")
 
 
 @pytest.mark.parametrize("shell", [["sh", "-c"], ["bash", "-lc"]])
 def test_an_npm_tool_is_found_and_runs_as_the_agent(
-    built: tuple[Api, str, str], docker_client: docker.DockerClient, shell: list[str]
+    built: tuple[Api, str, str], shell: list[str]
 ) -> None:
     _, _, tag = built
-    said = docker_client.containers.run(tag, [*shell, "prettier --version; id -u"], remove=True)
-    assert said.decode().startswith("3.")
-    assert said.decode().endswith("\n1001\n")
+    said = run_in(tag, *shell, "prettier --version; id -u")
+    assert said.startswith("3.")
+    assert said.endswith("\n1001\n")
 
 
-def test_mise_itself_works_for_the_agent(
-    built: tuple[Api, str, str], docker_client: docker.DockerClient
-) -> None:
+def test_mise_itself_works_for_the_agent(built: tuple[Api, str, str]) -> None:
     _, _, tag = built
-    said = docker_client.containers.run(tag, ["mise", "ls"], remove=True).decode()
+    said = run_in(tag, "mise", "ls")
     assert "node" in said
 
 
-def test_nothing_of_the_tools_is_below_the_home(
-    built: tuple[Api, str, str], docker_client: docker.DockerClient
-) -> None:
+def test_nothing_of_the_tools_is_below_the_home(built: tuple[Api, str, str]) -> None:
     _, _, tag = built
-    found = docker_client.containers.run(
-        tag, ["sh", "-c", "find /home/agent -type f | sort"], remove=True
-    )
-    names = {line.rpartition("/")[2] for line in found.decode().split()}
+    found = run_in(tag, "sh", "-c", "find /home/agent -type f | sort")
+    names = {line.rpartition("/")[2] for line in found.split()}
     assert names == {".bashrc", ".bash_logout", ".profile"}
 
 
-def test_mises_env_is_literal(
-    built: tuple[Api, str, str], docker_client: docker.DockerClient
-) -> None:
+def test_mises_env_is_literal(built: tuple[Api, str, str]) -> None:
     _, _, tag = built
-    said = docker_client.containers.run(tag, ["sh", "-c", 'printf %s "$GREETING"'], remove=True)
-    assert said == b"$(id) {{ env.HOME }}"
+    said = run_in(tag, "sh", "-c", 'printf %s "$GREETING"')
+    assert said == "$(id) {{ env.HOME }}"
 
 
 def test_the_mise_layer_is_used_again_by_a_crew_with_another_environment(

@@ -9,74 +9,65 @@ import docker
 import pytest
 
 from tests.stack.features import ref
+from tests.stack.images import run_in
 from tests.stack.server import Api
 
 pytestmark = pytest.mark.engine
 Config = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def run(docker_client: docker.DockerClient) -> Callable[..., str]:
-    def run_in(tag: str, *argv: str) -> str:
-        return docker_client.containers.run(tag, list(argv), remove=True).decode()
-
-    return run_in
-
-
 def test_a_config_becomes_an_image_that_runs_as_the_agent(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
+    api: Api, config: Config, slug: str
 ) -> None:
     tag = api.build(api.crew(slug, config()))
-    assert run(tag, "sh", "-c", "id -u; id -un; echo $HOME") == "1001\nagent\n/home/agent\n"
+    assert run_in(tag, "sh", "-c", "id -u; id -un; echo $HOME") == "1001\nagent\n/home/agent\n"
 
 
-def test_a_features_tool_works_in_the_image(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
-) -> None:
+def test_a_features_tool_works_in_the_image(api: Api, config: Config, slug: str) -> None:
     features = {ref("tool"): {"word": "ahoy"}}
     tag = api.build(api.crew(slug, config(features=features)))
-    assert run(tag, "crew-tool") == "ahoy\n"
+    assert run_in(tag, "crew-tool") == "ahoy\n"
 
 
 def test_the_crews_environment_is_in_the_image_byte_for_byte(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
+    api: Api, config: Config, slug: str
 ) -> None:
     value = "a $(id -u) `id` \"q\" 'p' \\ %s\nline two 🚢"
     tag = api.build(api.crew(slug, config(containerEnv={"HOSTILE": value})))
-    assert run(tag, "sh", "-c", 'printf %s "$HOSTILE"') == value
+    assert run_in(tag, "sh", "-c", 'printf %s "$HOSTILE"') == value
 
 
 def test_an_option_value_reaches_install_sh_byte_for_byte(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
+    api: Api, config: Config, slug: str
 ) -> None:
     value = "x $(touch /pwned) `id` \" ' \\ -n 🚢"
     tag = api.build(api.crew(slug, config(features={ref("note"): {"text": value}})))
-    assert run(tag, "cat", "/usr/local/share/notes/note") == value
-    assert run(tag, "sh", "-c", "ls /pwned 2>/dev/null || true") == ""
+    assert run_in(tag, "cat", "/usr/local/share/notes/note") == value
+    assert run_in(tag, "sh", "-c", "ls /pwned 2>/dev/null || true") == ""
 
 
 def test_install_sh_sees_the_environment_that_the_spec_names(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
+    api: Api, config: Config, slug: str
 ) -> None:
     tag = api.build(api.crew(slug, config(features={ref("note"): {}})))
-    seen = run(tag, "cat", "/usr/local/share/notes/env").split("\n")
+    seen = run_in(tag, "cat", "/usr/local/share/notes/env").split("\n")
     assert "_REMOTE_USER=agent" in seen
     assert "_REMOTE_USER_HOME=/home/agent" in seen
     assert "_CONTAINER_USER=agent" in seen
 
 
 def test_the_configs_environment_does_not_act_in_root_steps(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
+    api: Api, config: Config, slug: str
 ) -> None:
     env = {"LD_PRELOAD": "/nowhere.so", "http_proxy": "http://127.0.0.1:1"}
     tag = api.build(api.crew(slug, config(features={ref("note"): {}}, containerEnv=env)))
-    seen = run(tag, "cat", "/usr/local/share/notes/env")
+    seen = run_in(tag, "cat", "/usr/local/share/notes/env")
     assert "LD_PRELOAD" not in seen
     assert "http_proxy" not in seen
 
 
 def test_lifecycle_commands_run_once_in_their_order_as_the_agent(
-    api: Api, config: Config, slug: str, run: Callable[..., str]
+    api: Api, config: Config, slug: str
 ) -> None:
     made = config(
         onCreateCommand="echo on-create $(id -un) >> ~/order",
@@ -84,15 +75,15 @@ def test_lifecycle_commands_run_once_in_their_order_as_the_agent(
         postCreateCommand={"a": "echo a > ~/a", "b": ["sh", "-c", "echo b > ~/b"]},
     )
     tag = api.build(api.crew(slug, made))
-    said = run(tag, "sh", "-c", "cat ~/order ~/a ~/b")
+    said = run_in(tag, "sh", "-c", "cat ~/order ~/a ~/b")
     assert said == "on-create agent\nupdate\na\nb\n"
 
 
 def test_nothing_of_the_builder_is_left_in_the_image(
-    api: Api, config: Config, slug: str, docker_client: docker.DockerClient, run: Callable[..., str]
+    api: Api, config: Config, slug: str, docker_client: docker.DockerClient
 ) -> None:
     tag = api.build(api.crew(slug, config(features={ref("note"): {}})))
-    assert run(tag, "sh", "-c", "ls -a / | grep -c crewship || true") == "0\n"
+    assert run_in(tag, "sh", "-c", "ls -a / | grep -c crewship || true") == "0\n"
     image = docker_client.images.get(tag)
     base = docker_client.images.get("debian:bookworm-slim")
     assert image.attrs["Config"]["Cmd"] == base.attrs["Config"]["Cmd"] or ["/bin/sh"]

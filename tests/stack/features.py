@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogs.pack import pack_features
+from tests.stack.hostile import HOSTILE
 
 NAMESPACE = "ghcr.io/crewship-ai/features"
 
@@ -31,6 +32,15 @@ FEATURES: dict[str, tuple[dict[str, Any], str]] = {
     "fail": (
         {"options": {"code": {"type": "string", "default": "3"}}},
         'echo "before the end"; echo "the last words" >&2; exit "$CODE"\n',
+    ),
+    "hostile-env": (
+        {"containerEnv": {f"FEATURE_{n}": v for n, v in enumerate(HOSTILE)}},
+        "env -0 > /seen\n",
+    ),
+    "after-hostile": ({"installsAfter": [f"{NAMESPACE}/hostile-env"]}, "env -0 > /seen-after\n"),
+    "preload": (
+        {"containerEnv": {"LD_PRELOAD": "/nowhere.so", "BASH_ENV": "/nowhere", "OWN": "acts"}},
+        'echo "own is $OWN"\n',
     ),
     "chatty": ({}, 'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "line $i"; done\n'),
 }
