@@ -33,7 +33,7 @@ def present_images() -> QuerySet[CachedImage]:
 
 
 def find_hit(host_id: str, config_hash: str) -> CachedImage | None:
-    """The image for the full hash on the host, or None.
+    """The image for the full hash on the host, or None; within the caller's transaction.
 
     Raises TagCollision when the tag is another hash's by our records.
     """
@@ -41,7 +41,9 @@ def find_hit(host_id: str, config_hash: str) -> CachedImage | None:
     record = CachedImage.objects.filter(host_id=host_id, tag=tag).first()
     if record is not None and record.config_hash != config_hash:
         raise TagCollision(f"The tag {tag} belongs to another config.")
-    return present_images().filter(host_id=host_id, tag=tag, config_hash=config_hash).first()
+    # The row is locked: whoever marks the image for removal looks at the references after us.
+    hits = present_images().select_for_update()
+    return hits.filter(host_id=host_id, tag=tag, config_hash=config_hash).first()
 
 
 def crews_referencing(

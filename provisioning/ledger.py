@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cache.models import LAYER_REPOSITORY, DockerHost, Layer, LayerLease
 from crewship.devcontainer.types import LayerKind, LayerPlan
-from crewship.domain.errors import BuildCancelled
+from crewship.domain.errors import BuildCancelled, EngineError
 from crewship.engine.base import ImageInfo
 from provisioning.models import ProvisionJob, ScratchContainer
 from provisioning.pipeline.context import LayerDraft, LayerRecord
@@ -100,8 +100,13 @@ class DatabaseLedger:
         row = ScratchContainer.objects.create(
             host=self._host, name=name, job_id=self._job_id, fence=self._fence
         )
-        # Kept when the body fails to remove the container: the sweep then finds it by its name.
-        yield
+        try:
+            yield
+        except EngineError:
+            raise  # the container may be there still: the sweep finds it by its name
+        except BaseException:
+            row.delete()
+            raise
         row.delete()
 
 

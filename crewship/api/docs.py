@@ -22,4 +22,5 @@ class DocsView(AuthenticatedView, SpectacularSwaggerView):
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
         self.request.accepted_renderer = JSONRenderer()
+        self.request.accepted_media_type = JSONRenderer.media_type
         return response

@@ -48,6 +48,7 @@ def resolve_scope(request: Request) -> Scope:
     memberships = Membership.objects.select_related("workspace").filter(user=user)
     named = request.query_params.get("workspace_id") or request.headers.get("X-Workspace-ID")
     if named:
+        named = named.replace("\0", "?")  # PostgreSQL takes no NUL, and no id has one
         memberships = memberships.filter(Q(workspace_id=named) | Q(workspace__slug=named))
     if bound is not None and bound.workspace_id:
         memberships = memberships.filter(workspace_id=bound.workspace_id)

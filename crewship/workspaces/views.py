@@ -22,10 +22,6 @@ class AuthenticatedView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.format_kwarg = self.get_format_suffix(**kwargs)
-        negotiated = self.perform_content_negotiation(request)
-        request.accepted_renderer, request.accepted_media_type = negotiated
-        versioned = self.determine_version(request, *args, **kwargs)
-        request.version, request.versioning_scheme = versioned
         try:
             self.perform_authentication(request)
         except AuthenticationFailed:
@@ -33,6 +29,10 @@ class AuthenticatedView(APIView):
             raise
         self.check_throttles(request)
         self.check_permissions(request)
+        negotiated = self.perform_content_negotiation(request)
+        request.accepted_renderer, request.accepted_media_type = negotiated
+        versioned = self.determine_version(request, *args, **kwargs)
+        request.version, request.versioning_scheme = versioned
 
 
 def _as_anonymous(request: Request) -> Request:

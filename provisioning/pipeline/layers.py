@@ -6,13 +6,14 @@ before the image does. Identical layers are built once: a lease per key, then a 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from crewship.devcontainer.types import LayerPlan
-from crewship.domain.errors import CrewshipError
+from crewship.domain.errors import CrewshipError, EngineError
 from crewship.engine.base import ImageConfig, ImageInfo
 from provisioning.pipeline.context import Context, LayerDraft, LayerRecord, Tools
 from provisioning.pipeline.scratch import Scratch, scratch_container
@@ -72,8 +73,10 @@ def commit_layer(
         if image is None:
             raise CrewshipError(f"The image of the layer {layer.label} vanished after its commit.")
     except BaseException:
-        tools.engine.remove_image(draft.tag)
-        tools.ledger.drop_layer(draft)
+        # The first error is the one to tell; what can't be cleaned now, the sweep finds by its row.
+        with contextlib.suppress(EngineError):
+            tools.engine.remove_image(draft.tag)
+            tools.ledger.drop_layer(draft)
         raise
     return draft, image, made
 

@@ -7,7 +7,7 @@ import pytest
 
 from cache.models import DockerHost, Layer, LayerLease
 from crewship.devcontainer.types import LayerKind, LayerPlan
-from crewship.domain.errors import BuildCancelled
+from crewship.domain.errors import BuildCancelled, EngineUnreachable
 from crewship.engine.base import ImageConfig, ImageInfo
 from provisioning import ledger as module
 from provisioning.ledger import DatabaseLedger
@@ -165,6 +165,12 @@ def test_a_scratch_container_is_in_the_records_while_it_is_used(ledger: Database
 def test_a_container_that_could_not_be_removed_stays_in_the_records(
     ledger: DatabaseLedger,
 ) -> None:
+    with pytest.raises(EngineUnreachable), ledger.scratch("n"):
+        raise EngineUnreachable("it left")
+    assert ScratchContainer.objects.filter(name="n").exists()
+
+
+def test_a_failed_steps_container_leaves_the_records_with_it(ledger: DatabaseLedger) -> None:
     with pytest.raises(RuntimeError), ledger.scratch("n"):
         raise RuntimeError
-    assert ScratchContainer.objects.filter(name="n").exists()
+    assert not ScratchContainer.objects.filter(name="n").exists()
