@@ -34,6 +34,7 @@ class ProvisionJob(models.Model):
     config_hash = models.CharField(max_length=64)
     devcontainer_config = models.TextField()
     mise_config = models.TextField(null=True)  # noqa: DJ001  # null: the crew had none
+    lock_config = models.TextField(null=True)  # noqa: DJ001  # null: the crew had none
     runtime_image = models.CharField(max_length=512, blank=True)
 
     fence = models.PositiveIntegerField(default=0)

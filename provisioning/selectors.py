@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Max, QuerySet
 
 from cache.models import CachedImage
 from cache.selectors import present_images
 from crewship.crews.models import Agent, Crew
+from crewship.domain.errors import NotFound
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
 from provisioning.pipeline.output import plain
@@ -18,7 +20,7 @@ from provisioning.states import ACTIVE, LOG_KINDS, EventKind, JobState, Provisio
 
 TAIL_LINES = 50
 TAIL_LINE_LENGTH = 500
-BULKY = ("devcontainer_config", "mise_config", "error", "resolved_features")
+BULKY = ("devcontainer_config", "mise_config", "lock_config", "error", "resolved_features")
 OUTPUT_PREFIX = "| "
 
 
@@ -73,6 +75,25 @@ def current_image(crew: Crew) -> CachedImage | None:
     if not crew.cached_image:
         return None
     return present_images().filter(tag=crew.cached_image, config_hash=crew.config_hash).first()
+
+
+def resolved_features(crew: Crew) -> list[dict[str, Any]]:  # Any: JSON
+    """What the features of the crew's config are at this time: those of its image, else of the
+    last job that built this very config. Raises NotFound when nothing was ever resolved for it."""
+    image = current_image(crew)
+    if image is not None and "features" in image.provenance:
+        return list(image.provenance["features"])
+    built = ProvisionJob.objects.filter(
+        crew=crew, state=JobState.COMPLETED, config_hash=crew.config_hash
+    )
+    job = built.order_by("-id").first()
+    if job is None:
+        raise NotFound(
+            "No feature of this crew's config was resolved yet.",
+            code="nothing_resolved",
+            hint="Provision the crew first.",
+        )
+    return list(job.resolved_features)
 
 
 def agents_pending_restart(crew: Crew, image: CachedImage | None) -> int:

@@ -118,6 +118,7 @@ def _start(
         config_hash=config_hash,
         devcontainer_config=crew.devcontainer_config or "",
         mise_config=crew.mise_config,
+        lock_config=crew.lock_config,
         runtime_image=crew.runtime_image,
         leader=None if rebuild or hit else _leader(host, config_hash),
     )

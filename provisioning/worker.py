@@ -133,6 +133,7 @@ def _request(job: ProvisionJob) -> BuildRequest:
         job.mise_config,
         job.runtime_image or None,
         settings.CREWSHIP.policy,
+        job.lock_config,
     )
     return BuildRequest(
         job_id=job.pk,

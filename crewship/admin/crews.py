@@ -47,6 +47,7 @@ class CrewForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no argument 
         help_text="JSONC, stored as written. Empty: made from the runtime image or mise config.",
     )
     mise_config = RawTextField(rows=7, help_text="JSON or mise.toml.")
+    lock_config = RawTextField(rows=7, help_text="A devcontainer-lock.json that features go by.")
 
     class Meta:
         model = Crew
@@ -88,7 +89,11 @@ def field_of(problem: Problem) -> str:
     """The form's field that a problem belongs to. ``name`` is the devcontainer config's: the
     crew's own was judged by the form."""
     head = problem.path.partition(".")[0]
-    return head if head in {"slug", "runtime_image", "mise_config"} else "devcontainer_config"
+    return (
+        head
+        if head in {"slug", "runtime_image", "mise_config", "lock_config"}
+        else "devcontainer_config"
+    )
 
 
 class CrewChangeList(ChangeList):
@@ -123,7 +128,7 @@ class CrewAdmin(OperatorAdmin[Crew]):
         (None, {"fields": ("workspace", "name", "slug")}),
         (
             "Config",
-            {"fields": ("runtime_image", "devcontainer_config", "mise_config", "auto_provision")},
+            {"fields": ("runtime_image", *TEXTS, "auto_provision")},
         ),
     )
 

@@ -24,7 +24,14 @@ from provisioning.states import ACTIVE, LOG_KINDS
 
 PAGE_LINES = 300
 PAGE_EVENTS = 300
-TEXTS = ("devcontainer_config", "mise_config", "resolved_features", "error", "error_hint")
+TEXTS = (
+    "devcontainer_config",
+    "mise_config",
+    "lock_config",
+    "resolved_features",
+    "error",
+    "error_hint",
+)
 
 
 class JobChangeList(ChangeList):

@@ -26,6 +26,9 @@ class CrewInput(serializers.Serializer[dict[str, Any]]):
     )
     devcontainer_config = RawText()
     mise_config = RawText()
+    lock_config = RawText(
+        help_text="A devcontainer-lock.json: features resolve by its digests. At most 100 KB."
+    )
     auto_provision = serializers.BooleanField(required=False)
 
 
@@ -43,6 +46,7 @@ class CrewOutput(serializers.ModelSerializer[Crew]):
             "runtime_image",
             "devcontainer_config",
             "mise_config",
+            "lock_config",
             "cached_image",
             "config_hash",
             "provision_status",

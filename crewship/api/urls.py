@@ -28,6 +28,7 @@ urlpatterns = [
         "crews/<str:crew_id>/restart-agents",
         ProvisionViewSet.as_view({"post": "restart_agents"}),
     ),
+    path("crews/<str:crew_id>/lock", ProvisionViewSet.as_view({"get": "lock"})),
     path("crews/<str:crew_id>/jobs", ProvisionViewSet.as_view({"get": "jobs"})),
     path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve"})),
     path("jobs/<str:job_id>/log", JobViewSet.as_view({"get": "log"})),

@@ -31,6 +31,7 @@ class Crew(models.Model):
     runtime_image = models.CharField(max_length=512, blank=True)
     devcontainer_config = models.TextField(null=True, blank=True)  # noqa: DJ001  # null: has none
     mise_config = models.TextField(null=True, blank=True)  # noqa: DJ001  # null: has none
+    lock_config = models.TextField(null=True, blank=True)  # noqa: DJ001  # null: has none
     config_hash = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001  # null in the API
     cached_image = models.CharField(max_length=80, null=True, blank=True, editable=False)  # noqa: DJ001  # null in the API
     auto_provision = models.BooleanField(default=False)

@@ -17,7 +17,7 @@ from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import ConfigInvalid, Problem
 from crewship.workspaces.models import Workspace
 
-TEXTS = ("devcontainer_config", "mise_config")
+TEXTS = ("devcontainer_config", "mise_config", "lock_config")
 FIELDS = ("name", "slug", "runtime_image", *TEXTS, "auto_provision")
 
 
@@ -32,12 +32,15 @@ def crew_spec(crew: Crew) -> CrewSpec | None:
     Raises ConfigInvalid, also for a text that was fine when it was saved: rules may have changed.
     """
     if crew.devcontainer_config is None:
+        if crew.lock_config is not None:  # kept for the config to come, and checked now
+            read_crew("{}", None, None, settings.CREWSHIP.policy, crew.lock_config)
         return None
     return read_crew(
         crew.devcontainer_config,
         crew.mise_config,
         crew.runtime_image or None,
         settings.CREWSHIP.policy,
+        crew.lock_config,
     )
 
 

@@ -11,6 +11,7 @@ from crewship.devcontainer import jsonc
 from crewship.devcontainer.environment import read_env, substitute_local
 from crewship.devcontainer.findings import Findings, shorten
 from crewship.devcontainer.hooks import read_hook
+from crewship.devcontainer.lock import LOCK, read_lock
 from crewship.devcontainer.mise import read_mise, read_mise_text
 from crewship.devcontainer.policy import Policy
 from crewship.devcontainer.refs import parse_image_ref
@@ -31,6 +32,7 @@ from crewship.devcontainer.types import (
     HookName,
     ImageRef,
     Json,
+    LockedFeature,
     MiseSpec,
     RuntimeSettings,
 )
@@ -50,8 +52,10 @@ def read_crew(
     mise_text: str | None,
     runtime_image: str | None,
     policy: Policy,
+    lock_text: str | None = None,
 ) -> CrewSpec:
-    """Everything the texts say, normalised, with the warnings about it.
+    """Everything the texts say, normalised, with the warnings about it. ``lock_text`` is a
+    devcontainer-lock.json that the features must resolve by.
 
     None means that the crew has no such text; the empty text is an error. Without a devcontainer
     text the crew starts from ``runtime_image`` or the policy's default. Raises ConfigInvalid with
@@ -65,30 +69,39 @@ def read_crew(
     if runtime_image:
         draft.runtime_image = _read_image(runtime_image, "runtime_image", draft)
     if devcontainer_text is not None:
-        for key, value in _load(devcontainer_text, findings).items():
+        for key, value in _load(devcontainer_text, ROOT, findings).items():
             draft.read(key, value)
     if mise_text is not None:
         if draft.has_mise:
             findings.problem("mise", "mise_twice", "set mise here or in mise_config, not in both")
         draft.mise = read_mise_text(mise_text, findings)
+    if lock_text is not None:
+        draft.lock = read_lock(_load(lock_text, LOCK, findings), draft.features, findings)
     findings.raise_problems()
     return draft.spec()
 
 
-def _load(text: str, findings: Findings) -> dict[str, Json]:
+def _load(text: str, path: str, findings: Findings) -> dict[str, Json]:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_TEXT_BYTES:
-        findings.problem(ROOT, "too_large", f"{size} bytes, at most {MAX_TEXT_BYTES}")
+        findings.problem(path, "too_large", f"{size} bytes, at most {MAX_TEXT_BYTES}")
         return {}
     try:
         value = jsonc.parse(text)
     except ConfigInvalid as error:
-        findings.problems += [replace(p, path=p.path or ROOT) for p in error.problems]
+        findings.problems += [replace(p, path=_below(path, p.path)) for p in error.problems]
         return {}
     if not isinstance(value, dict):
-        findings.wrong_type(ROOT, "an object", value)
+        findings.wrong_type(path, "an object", value)
         return {}
     return value
+
+
+def _below(root: str, path: str) -> str:
+    """Paths within the devcontainer config stand for themselves, those of other texts do not."""
+    if not path:
+        return root
+    return path if root == ROOT else f"{root}.{path}"
 
 
 def _read_image(value: Json, path: str, draft: _Draft) -> ImageRef | None:
@@ -122,6 +135,7 @@ class _Draft:
     mise: MiseSpec = field(default_factory=MiseSpec)
     has_mise: bool = False
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
+    lock: tuple[LockedFeature, ...] = ()
 
     def read(self, key: str, value: Json) -> None:
         """Takes one top-level key in; null counts as absent."""
@@ -195,6 +209,7 @@ class _Draft:
             container_env=self.container_env,
             mise=self.mise,
             runtime=replace(self.runtime, post_start=self.hooks.get(HookName.POST_START)),
+            lock=self.lock,
             warnings=tuple(self.findings.warnings),
         )
 

@@ -22,18 +22,19 @@ def config_hash(spec: CrewSpec, scope_key: str = "") -> str:
     Not in it: order of keys, white space, comments, ``name``, ``customizations``, unknown keys,
     everything in ``spec.runtime``, and the order list where there is nothing to order.
     """
-    return digest(
-        {
-            "generator": GENERATOR,
-            "scope": scope_key,
-            "base": base_name(spec.base),
-            "features": _features(spec.features),
-            "override": spec.override_order if spec.features else (),
-            "container_env": dict(spec.container_env),
-            "hooks": [hook_parts(hook) for hook in spec.hooks],
-            "mise": mise_parts(spec.mise),
-        }
-    )
+    parts: dict[str, Json] = {
+        "generator": GENERATOR,
+        "scope": scope_key,
+        "base": base_name(spec.base),
+        "features": _features(spec.features),
+        "override": spec.override_order if spec.features else (),
+        "container_env": dict(spec.container_env),
+        "hooks": [hook_parts(hook) for hook in spec.hooks],
+        "mise": mise_parts(spec.mise),
+    }
+    if spec.lock:  # absent where there is none: a lock that says nothing changes no hash
+        parts["lock"] = {str(item.ref): item.digest for item in spec.lock}
+    return digest(parts)
 
 
 def base_name(ref: ImageRef) -> str:

@@ -96,6 +96,14 @@ class FeatureRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedFeature:
+    """What a lock given with the config says of one reference, as that was written."""
+
+    ref: FeatureRef  # by tag
+    digest: str  # "sha256:<64 hex>" of its manifest
+
+
+@dataclass(frozen=True, slots=True)
 class MiseTool:
     name: str  # "node", "npm:prettier"
     versions: tuple[str, ...]  # never empty; "" stands for the catalog's default version
@@ -129,6 +137,7 @@ class CrewSpec:
     container_env: tuple[tuple[str, str], ...] = ()
     mise: MiseSpec = MiseSpec()
     runtime: RuntimeSettings = RuntimeSettings()
+    lock: tuple[LockedFeature, ...] = ()  # of these features and what they need; sorted
     warnings: tuple[Problem, ...] = ()
 
 

@@ -286,3 +286,10 @@ class DataDirInUse(Conflict):
 class RedisUnavailable(Unavailable):
     code = "redis_unavailable"
     hint = "Set CREWSHIP_REDIS_URL to a Redis or Valkey server, or install redis-server."
+
+
+class LockMismatch(ConfigError):
+    """A lock given with the config names content that the registry does not have."""
+
+    code = "lock_mismatch"
+    hint = "Take the feature out of the lock, or export a new one from a crew that builds."

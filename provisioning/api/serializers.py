@@ -105,6 +105,19 @@ class JobOutput(serializers.ModelSerializer[ProvisionJob]):
         return {"code": job.error_code, "message": job.error, "hint": job.error_hint}
 
 
+class LockEntry(serializers.Serializer[Any]):
+    version = serializers.CharField()
+    resolved = serializers.CharField(help_text="The feature at its manifest's digest.")
+    integrity = serializers.CharField(help_text="That digest.")
+    dependsOn = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class LockOutput(serializers.Serializer[Any]):
+    """A devcontainer-lock.json as the reference implementation writes it."""
+
+    features = serializers.DictField(child=LockEntry(), help_text="By reference, as written.")
+
+
 class CachedImageOutput(serializers.Serializer[Any]):
     tag = serializers.CharField()
     config_hash = serializers.CharField()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.http import StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from crewship.crews.scope import CrewViewSet
+from crewship.devcontainer.lock import lock_text
 from crewship.domain.errors import ConfigError, NotFound
 from crewship.domain.ids import IdPrefix, is_well_formed
 from crewship.domain.roles import Action
@@ -20,12 +21,13 @@ from provisioning.agents import restart_agents
 from provisioning.api.serializers import (
     CancelOutput,
     JobOutput,
+    LockOutput,
     ProvisionStatusOutput,
     RestartedOutput,
     StartedOutput,
 )
 from provisioning.models import ProvisionJob
-from provisioning.selectors import jobs_of, log_lines, provision_status
+from provisioning.selectors import jobs_of, log_lines, provision_status, resolved_features
 from provisioning.services import cancel_provision, request_provision
 
 
@@ -41,6 +43,7 @@ class ProvisionViewSet(CrewViewSet):
         "cancel": Action.CREATE,
         "restart_agents": Action.UPDATE,
         "jobs": Action.READ,
+        "lock": Action.READ,
     }
 
     @extend_schema(responses={200: ProvisionStatusOutput, **problems(400, 404)})
@@ -92,6 +95,16 @@ class ProvisionViewSet(CrewViewSet):
         paginator = NewestFirst()
         page = paginator.paginate_queryset(jobs_of(self.crew), request, view=self)
         return paginator.get_paginated_response(JobOutput(page, many=True).data)
+
+    @extend_schema(responses={200: LockOutput, **problems(400, 404)})
+    def lock(self, request: Request, crew_id: str) -> HttpResponse:
+        """The devcontainer-lock.json of the crew's image: what its features resolved to."""
+        text = lock_text(resolved_features(self.crew))
+        return HttpResponse(
+            text,
+            content_type="application/json",
+            headers={"Content-Disposition": 'inline; filename="devcontainer-lock.json"'},
+        )
 
     def _started(self) -> Response:
         message = (

@@ -84,6 +84,7 @@ def _provenance(context: Context) -> Mapping[str, Any]:
             "digests": list(base.repo_digests),
         },
         "features": _resolved_features(context.known_plan),
+        "lock": {str(item.ref): item.digest for item in context.request.spec.lock},
         "mise": {
             "version": context.mise.version if context.mise else None,
             "tools": context.mise_facts.get("tools", {}),
@@ -101,6 +102,7 @@ def _resolved_features(plan: BuildPlan) -> list[dict[str, Any]]:
             "resolved": f"{feature.resolved.ref.resource}@{feature.resolved.identity}",
             "version": feature.resolved.metadata.version,
             "options": sorted(feature.request.options),
+            "depends_on": [written for written, _ in feature.resolved.metadata.depends_on],
         }
         for feature in plan.features
     ]

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from crewship.devcontainer.lock import Pins
 from crewship.devcontainer.order import order_features
 from crewship.devcontainer.plan import make_plan
+from crewship.devcontainer.policy import Policy
 from crewship.devcontainer.types import (
     BaseFacts,
-    FeatureRef,
+    CrewSpec,
     FeatureRequest,
     MiseSpec,
     ResolvedFeature,
 )
 from crewship.domain.errors import ConfigError, RegistryUnreachable
 from crewship.engine.base import ImageInfo
-from provisioning.pipeline.context import AGENT_HOME, Context, Tools
+from provisioning.pipeline.context import AGENT_HOME, Context, Features, Tools
 
 # What a build writes; a VOLUME of the base at or above one of them would lose it at commit.
 WRITTEN = (AGENT_HOME, "/etc", "/opt", "/opt/mise", "/usr", "/usr/local/bin", "/var/lib")
@@ -36,7 +38,8 @@ def pull_base(context: Context, tools: Tools) -> Context:
     spec = context.request.spec
     with ThreadPoolExecutor(3, thread_name_prefix="fetch") as pool:
         base = pool.submit(_base_image, context, tools)
-        ordered = pool.submit(_ordered_features, context, tools)
+        policy = tools.options.policy
+        ordered = pool.submit(ordered_features, context.request.spec, tools.features, policy)
         mise = pool.submit(tools.mise, context.platform) if spec.mise.tools else None
         image, features = base.result(), ordered.result()
         tool = mise.result() if mise else None
@@ -104,24 +107,20 @@ def _checked_platform(image: ImageInfo, context: Context, wanted: str) -> ImageI
     return image
 
 
-def _ordered_features(
-    context: Context, tools: Tools
+def ordered_features(
+    spec: CrewSpec, features: Features, policy: Policy
 ) -> tuple[tuple[FeatureRequest, ResolvedFeature], ...]:
-    spec = context.request.spec
-    if not spec.features:
-        return ()
-
-    def prefetch(refs: Sequence[FeatureRef]) -> None:
-        tools.features.prefetch(refs)
-
+    """What the config's features and their dependencies are now, or by its lock, in the order to
+    install them. Raises as ``order_features`` and the registry do, and LockMismatch."""
+    pins = Pins(spec.lock)
     ordered = order_features(
         spec.features,
         spec.override_order,
-        tools.features.resolve,
-        policy=tools.options.policy,
-        prefetch=prefetch,
+        pins.resolver(features.resolve),
+        policy=policy,
+        prefetch=pins.prefetcher(features.prefetch),
     )
-    return tuple((request, tools.features.installable(found)) for request, found in ordered)
+    return tuple((request, features.installable(found)) for request, found in ordered)
 
 
 def _probe(image: ImageInfo, tools: Tools) -> None:

@@ -30,6 +30,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("post", "/crews/{crew}/provision/cancel", None, MANAGERS, 200),
     ("post", "/crews/{crew}/restart-agents", None, MANAGERS, 200),
     ("get", "/crews/{crew}/jobs", None, READERS, 200),
+    ("get", "/crews/{crew}/lock", None, READERS, 200),
     ("get", "/jobs/{job}", None, READERS, 200),
     ("get", "/jobs/{job}/log", None, READERS, 200),
     ("get", "/cache/images", None, READERS | {"mallory"}, 200),

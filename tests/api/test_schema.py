@@ -29,6 +29,7 @@ STATUSES = {
     ("patch", "/crews/{crew_id}"): {"200", "400", "403", "404", "415"},
     ("delete", "/crews/{crew_id}"): {"204", "400", "403", "404"},
     ("get", "/crews/{crew_id}/jobs"): {"200", "400", "404"},
+    ("get", "/crews/{crew_id}/lock"): {"200", "400", "404"},
     ("get", "/jobs/{job_id}"): {"200", "400", "404"},
     ("get", "/jobs/{job_id}/log"): {"200", "400", "404"},
 }

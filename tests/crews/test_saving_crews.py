@@ -14,8 +14,8 @@ from tests.conftest import Api
 from tests.problem import problem
 
 FIELDS = {
-    "id", "name", "slug", "runtime_image", "devcontainer_config", "mise_config", "cached_image",
-    "config_hash", "provision_status", "auto_provision", "created_at", "updated_at",
+    "id", "name", "slug", "runtime_image", "devcontainer_config", "mise_config", "lock_config",
+    "cached_image", "config_hash", "provision_status", "auto_provision", "created_at", "updated_at",
 }  # fmt: skip
 MISE = '{"tools": {"node": "22"}}'
 

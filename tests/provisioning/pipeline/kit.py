@@ -47,12 +47,14 @@ class FakeFeatures:
         digest = hashlib.sha256(f"{name}{content}{metadata}".encode()).hexdigest()
         leaf, _, tag = name.partition(":")
         ref = FeatureRef("ghcr.io", f"devcontainers/features/{leaf}", tag or "latest")
-        self._published[str(ref)] = ResolvedFeature(
+        found = ResolvedFeature(
             ref,
             f"sha256:{digest}",
             parse_feature_metadata({"id": leaf, "version": "1.0.0", **metadata}, leaf),
             f"sha256:{digest}",
         )
+        self._published[str(ref)] = found
+        self._published[f"{ref.resource}@{found.identity}"] = found
 
     def resolve(self, ref: FeatureRef) -> ResolvedFeature:
         found = self._published.get(str(ref))
@@ -182,6 +184,7 @@ class Kit:
         mise: Mapping[str, Any] | None = None,
         *,
         rebuild: bool = False,
+        lock: Mapping[str, Any] | None = None,
     ) -> BuiltImage:
         """One job; ``emit`` has its news only."""
         self._jobs += 1
@@ -191,6 +194,7 @@ class Kit:
             json.dumps(mise) if mise else None,
             None,
             self.options.policy,
+            json.dumps(lock) if lock else None,
         )
         hashed = config_hash(spec, self.scope_key)
         request = BuildRequest(
