@@ -12,15 +12,17 @@ from typing import Final
 
 from crewship.devcontainer.canonical import digest
 from crewship.devcontainer.environment import apply_env, check_size, expand_env, expand_feature_env
+from crewship.devcontainer.findings import shorten
 from crewship.devcontainer.hashing import GENERATOR, config_hash, hook_parts, mise_parts
 from crewship.devcontainer.options import option_env
 from crewship.devcontainer.policy import Policy
-from crewship.devcontainer.requirements import feature_env, feature_requirements
+from crewship.devcontainer.requirements import feature_env, feature_requirements, label_env
 from crewship.devcontainer.types import (
     BAKED_HOOKS,
     BaseFacts,
     BuildPlan,
     CrewSpec,
+    FeatureMetadata,
     FeatureRef,
     FeatureRequest,
     Hook,
@@ -35,7 +37,10 @@ from crewship.domain.errors import ConfigInvalid, Problem, TooManyLayers
 
 AGENT_USER: Final = "agent"
 AGENT_UID: Final = 1001
-MAX_LAYERS: Final = 120  # overlay2 ends at 124 ("max depth exceeded")
+# The engine makes images of up to 125 layers ("max depth exceeded" above); some room is left to
+# those who build on ours.
+MAX_LAYERS: Final = 120
+USER_PARTS: Final = {"user": AGENT_USER, "uid": AGENT_UID}
 
 
 def make_plan(
@@ -55,16 +60,17 @@ def make_plan(
     spec's empty ones. Raises ConfigInvalid with all ``option_invalid`` problems, TooManyLayers.
     """
     features, warnings = _planned(ordered)
-    _, dropped = feature_requirements(features, policy or Policy())
+    of_base = base.metadata if base else ()
+    _, dropped = feature_requirements(features, policy or Policy(), of_base)
     stack = _Stack(base, scope_key)
-    stack.add(LayerKind.USER, f"user {AGENT_USER}", {"user": AGENT_USER, "uid": AGENT_UID})
+    stack.add(LayerKind.USER, f"user {AGENT_USER}", USER_PARTS)
     env = _add_features(stack, features)
     mise = resolved_mise or spec.mise
     if mise.tools:
         # Its env is the final layer's: mise never sees it, see ADR 4.
         parts = {"mise": mise_digest, "tools": mise_parts(mise)["tools"], "feature_env": env}
         stack.add(LayerKind.MISE, _mise_label(mise), parts, known=mise_digest is not None)
-    _add_final(stack, spec, features, env)
+    _add_final(stack, spec, _hook_runs(spec, features, of_base), env)
     if base is not None and base.layer_count + len(stack.layers) > MAX_LAYERS:
         raise TooManyLayers(
             f"the base image has {base.layer_count} layers and this config adds "
@@ -76,16 +82,24 @@ def make_plan(
         features=features,
         layers=tuple(stack.layers),
         warnings=(*spec.warnings, *warnings, *dropped),
+        base=of_base,
     )
+
+
+def user_layer_key(base: BaseFacts, scope_key: str) -> str | None:
+    """The key of the layer with the agent user: it depends on the base image alone."""
+    stack = _Stack(base, scope_key)
+    stack.add(LayerKind.USER, f"user {AGENT_USER}", USER_PARTS)
+    return stack.layers[0].key
 
 
 def hook_runs(plan: BuildPlan) -> tuple[tuple[str, Hook], ...]:
     """The lifecycle commands that are baked in, in the order they run, with whose they are.
 
-    All onCreate, then all updateContent, then all postCreate; of each the features' own in
-    install order (label ``node:1``), then the config's (label "").
+    All onCreate, then all updateContent, then all postCreate; of each those of the base image's
+    label, the features' own in install order (label ``node:1``), then the config's (label "").
     """
-    return _hook_runs(plan.spec, plan.features)
+    return _hook_runs(plan.spec, plan.features, plan.base)
 
 
 def feature_env_so_far(
@@ -110,7 +124,8 @@ def image_env(
     mise_env: Sequence[tuple[str, str]],
     devcontainer_id: str,
 ) -> tuple[tuple[str, str], ...]:
-    """The finished image's ENV: base, features, mise, containerEnv; later ones win.
+    """The finished image's ENV: base, features, mise, containerEnv of the base's label, then the
+    config's; later ones win.
 
     ``mise_env`` is what the tools need (PATH, JAVA_HOME); the mise config's own env comes before
     it. ``${containerEnv:X}`` sees what holds below containerEnv, so its order has no effect. PATH
@@ -122,7 +137,10 @@ def image_env(
     below = dict(env)
     apply_env(
         env,
-        [(k, expand_env(v, below, devcontainer_id)) for k, v in plan.spec.container_env],
+        [
+            (name, expand_env(value, below, devcontainer_id))
+            for name, value in (*label_env(plan.base), *plan.spec.container_env)
+        ],
     )
     check_size(env)
     return tuple(env.items())
@@ -179,8 +197,11 @@ def _planned(
     return tuple(features), tuple(warnings)
 
 
-def _hook_runs(spec: CrewSpec, features: Sequence[PlannedFeature]) -> tuple[tuple[str, Hook], ...]:
-    owners = [(short_label(f.request.ref), f.resolved.metadata.hooks) for f in features]
+def _hook_runs(
+    spec: CrewSpec, features: Sequence[PlannedFeature], base: Sequence[FeatureMetadata]
+) -> tuple[tuple[str, Hook], ...]:
+    owners = [(shorten(entry.id) or "the base image", entry.hooks) for entry in base]
+    owners += [(short_label(f.request.ref), f.resolved.metadata.hooks) for f in features]
     owners.append(("", spec.hooks))
     return tuple(
         (owner, hook)
@@ -208,9 +229,8 @@ def _add_features(stack: _Stack, features: Sequence[PlannedFeature]) -> list[lis
 
 
 def _add_final(
-    stack: _Stack, spec: CrewSpec, features: Sequence[PlannedFeature], env: list[list[str]]
+    stack: _Stack, spec: CrewSpec, runs: Sequence[tuple[str, Hook]], env: list[list[str]]
 ) -> None:
-    runs = _hook_runs(spec, features)
     names = dict.fromkeys(hook.name.value for _, hook in runs)
     parts = {
         "hooks": [hook_parts(hook) for _, hook in runs],

@@ -200,14 +200,15 @@ class PlannedFeature:
 
 @dataclass(frozen=True, slots=True)
 class FeatureRequirements:
-    """What the features of an image ask of the containers made from it, cleared of what no crew
-    may have. Stored with the image, so that a cache hit has it too."""
+    """What base and features of an image ask of the containers made from it, cleared of what no
+    crew may have. Stored with the image, so that a cache hit has it too."""
 
     mounts: tuple[Mapping[str, str], ...] = ()  # named volumes, one a target
     init: bool = False
     cap_add: tuple[str, ...] = ()
     entrypoints: tuple[str, ...] = ()  # in install order
     post_start: tuple[Hook, ...] = ()  # in install order
+    remote_env: tuple[tuple[str, str], ...] = ()  # of the base image's label
 
 
 class LayerKind(StrEnum):
@@ -235,6 +236,7 @@ class BaseFacts:
     image_id: str  # "sha256:…", the config id: the base layer's key
     platform: str  # "linux/amd64"
     layer_count: int
+    metadata: tuple[FeatureMetadata, ...] = ()  # the entries of its label devcontainer.metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +246,4 @@ class BuildPlan:
     features: tuple[PlannedFeature, ...]
     layers: tuple[LayerPlan, ...]
     warnings: tuple[Problem, ...]
+    base: tuple[FeatureMetadata, ...] = ()  # as in BaseFacts.metadata
