@@ -7,12 +7,25 @@ from django.urls import path, re_path
 from crewship.api.crews import CrewsViewSet
 from crewship.api.docs import DocsView, SchemaView
 from crewship.api.fallback import UnknownRoute
+from crewship.api.me import MeViewSet
+from crewship.api.members import MembersViewSet
+from crewship.api.tokens import TokensViewSet
+from crewship.api.workspaces import WorkspacesViewSet
 from provisioning.api.cache_views import CachedImageViewSet
 from provisioning.api.views import JobViewSet, ProvisionViewSet
 
 urlpatterns = [
     path("schema", SchemaView.as_view(), name="schema"),
     path("docs", DocsView.as_view(url_name="schema"), name="docs"),
+    path("me", MeViewSet.as_view({"get": "retrieve"})),
+    path("workspaces", WorkspacesViewSet.as_view({"get": "list"})),
+    path("members", MembersViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "members/<str:member_id>",
+        MembersViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
+    ),
+    path("tokens", TokensViewSet.as_view({"get": "list", "post": "create"})),
+    path("tokens/<str:token_id>", TokensViewSet.as_view({"delete": "destroy"})),
     path("crews", CrewsViewSet.as_view({"get": "list", "post": "create"})),
     path(
         "crews/<str:crew_id>",

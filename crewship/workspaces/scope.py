@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
@@ -34,6 +34,25 @@ class Scope:
             )
 
 
+def memberships_of(request: Request) -> QuerySet[Membership]:
+    """The caller's memberships, with their workspaces; a bound token reaches its workspace only."""
+    user, token = request.user, request.auth
+    if not isinstance(user, User):
+        raise NotAuthenticated
+    memberships = Membership.objects.select_related("workspace").filter(user=user)
+    if isinstance(token, ApiToken) and token.workspace_id:
+        memberships = memberships.filter(workspace_id=token.workspace_id)
+    return memberships
+
+
+def role_in(membership: Membership, auth: object) -> Role:
+    """What the caller may do there: the member's role, or the token's if that is weaker."""
+    role = Role(membership.role)
+    if isinstance(auth, ApiToken) and auth.role:
+        role = role.weaker(Role(auth.role))
+    return role
+
+
 def resolve_scope(request: Request) -> Scope:
     """The workspace of a request: the query's, else the header's, else the token's, else the only
     one its user is in.
@@ -41,27 +60,21 @@ def resolve_scope(request: Request) -> Scope:
     Raises NotFound for a workspace that the user is not in or the token is not bound to, whether
     or not it exists, and WorkspaceRequired where none or several come into question.
     """
-    user, token = request.user, request.auth
-    if not isinstance(user, User):
-        raise NotAuthenticated
-    bound = token if isinstance(token, ApiToken) else None
-    memberships = Membership.objects.select_related("workspace").filter(user=user)
+    token = request.auth
+    bound = isinstance(token, ApiToken) and bool(token.workspace_id)
+    memberships = memberships_of(request)
     named = request.query_params.get("workspace_id") or request.headers.get("X-Workspace-ID")
     if named:
         named = named.replace("\0", "?")  # PostgreSQL takes no NUL, and no id has one
         memberships = memberships.filter(Q(workspace_id=named) | Q(workspace__slug=named))
-    if bound is not None and bound.workspace_id:
-        memberships = memberships.filter(workspace_id=bound.workspace_id)
-    found = list(memberships[:2])
+    found = list(memberships.select_related("workspace", "user")[:2])
     if named and not found:
         raise NotFound("There is no such workspace among yours.", code="workspace_not_found")
-    if bound is not None and bound.workspace_id and not found:
+    if bound and not found:
         raise NotFound("The token's workspace is not yours any more.", code="workspace_not_found")
     if len(found) != 1:
         raise WorkspaceRequired(
             "You are in several workspaces; say which one." if found else "You are in no workspace."
         )
-    role = Role(found[0].role)
-    if bound is not None and bound.role:
-        role = role.weaker(Role(bound.role))
-    return Scope(user=user, workspace=found[0].workspace, role=role)
+    membership = found[0]
+    return Scope(membership.user, membership.workspace, role_in(membership, token))

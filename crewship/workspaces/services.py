@@ -52,6 +52,35 @@ def bootstrap(*, slug: str, email: str) -> Bootstrapped:
     return Bootstrapped(workspace.pk, user.email, password, secret)
 
 
+class UserUnknown(ConfigError):
+    code = "user_unknown"
+    hint = "Have an operator make the account (admin, or manage.py bootstrap), then add it here."
+
+
+@transaction.atomic
+def add_member(*, workspace: Workspace, email: str, role: Role, actor_role: Role) -> Membership:
+    """The user of that email is in the workspace with the role; the account is not touched.
+
+    Raises Forbidden for a role above the actor's, UserUnknown where no active account has the
+    email (none is made: whoever signs up later would inherit it), Conflict for a member.
+    """
+    if role.rank < actor_role.rank:
+        raise Forbidden("Nobody grants a role above his own.")
+    user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
+    if user is None:
+        raise UserUnknown(f"There is no user {email.strip()} on this installation.")
+    membership, made = Membership.objects.get_or_create(
+        workspace=workspace, user=user, defaults={"role": role}
+    )
+    if not made:
+        raise Conflict(
+            f"{user.email} is in {workspace.slug} as {membership.role}.",
+            code="already_member",
+            hint=f"Change the role with PATCH /members/{membership.pk}.",
+        )
+    return membership
+
+
 @transaction.atomic
 def change_role(*, membership: Membership, role: Role, actor_role: Role) -> None:
     """The member has the role. Nobody grants or changes a role above his own, only an OWNER

@@ -27,14 +27,17 @@ def make_token(
     name: str,
     workspace: Workspace | None = None,
     role: Role | None = None,
-    lifetime: timedelta = DEFAULT_LIFETIME,
+    lifetime: timedelta | None = None,
     made_with: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new token and its secret, which is shown this once.
+    """A new token and its secret, which is shown this once. Without a lifetime it is good for
+    90 days, or for what is left of ``made_with``.
 
     Raises Forbidden when a token would make a stronger, wider or longer one than itself.
     """
-    expires_at = timezone.now() + lifetime
+    expires_at = timezone.now() + (lifetime or DEFAULT_LIFETIME)
+    if lifetime is None and made_with is not None:
+        expires_at = min(expires_at, made_with.expires_at)
     if made_with is not None:
         _refuse_stronger(made_with, workspace, role, expires_at)
     secret = PREFIX + secrets.token_urlsafe(32)

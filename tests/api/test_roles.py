@@ -9,6 +9,7 @@ import pytest
 
 from cache.models import CachedImage
 from crewship.api.urls import urlpatterns
+from crewship.workspaces.models import User
 from provisioning.states import JobState
 from tests.cast import PEOPLE, Cast
 from tests.conftest import Api, ImageMaker, JobMaker
@@ -20,6 +21,14 @@ ADMINS = {"alice", "adam"}
 
 # method, path, body, who may, what they are answered
 ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
+    ("get", "/me", None, READERS | {"mallory"}, 200),
+    ("get", "/workspaces", None, READERS | {"mallory"}, 200),
+    ("get", "/members", None, ADMINS | {"mallory"}, 200),
+    ("post", "/members", {"email": "zoe@example.com"}, ADMINS | {"mallory"}, 201),
+    ("patch", "/members/{member}", {"role": "VIEWER"}, ADMINS, 200),
+    ("delete", "/members/{member}", None, ADMINS, 204),
+    ("get", "/tokens", None, READERS | {"mallory"}, 200),
+    ("post", "/tokens", {"name": "laptop"}, READERS | {"mallory"}, 201),
     ("get", "/crews", None, READERS | {"mallory"}, 200),
     ("get", "/crews/{crew}", None, READERS, 200),
     ("patch", "/crews/{crew}", {"name": "Other"}, MANAGERS, 200),
@@ -41,7 +50,8 @@ CASES = [(*route, person) for route in ROUTES for person in (*PEOPLE, "nobody")]
 @pytest.fixture
 def places(cast: Cast, make_job: JobMaker) -> dict[str, str]:
     job = make_job(cast.crew, JobState.COMPLETED)
-    return {"crew": cast.crew.pk, "job": job.pk}
+    User.objects.create_user("zoe@example.com")
+    return {"crew": cast.crew.pk, "job": job.pk, "member": cast.bob.membership.pk}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,14 @@ def test_images_are_deleted_by_admins_only(person: str, api: Api, make_image: Im
     assert CachedImage.objects.get().deleting_at is None
 
 
+@pytest.mark.parametrize("person", PEOPLE)
+def test_a_token_is_revoked_by_its_user_only(person: str, api: Api, cast: Cast) -> None:
+    client = getattr(api, person)
+    others = cast.bob if person != "bob" else cast.vera
+    problem(client.delete(f"/tokens/{others.token.pk}"), 404)
+    assert client.delete(f"/tokens/{cast.person(person).token.pk}").status_code == 204
+
+
 def test_a_404_of_a_foreign_crew_is_that_of_no_crew(api: Api, cast: Cast) -> None:
     foreign = problem(api.mallory.get(f"/crews/{cast.crew.pk}"), 404)
     absent = problem(api.mallory.get("/crews/crw_01ARZ3NDEKTSV4RRFFQ69G5FAV"), 404)
@@ -96,7 +114,10 @@ def test_a_foreign_job_is_404(api: Api, places: dict[str, str]) -> None:
     problem(api.mallory.get(f"/jobs/{places['job']}/log"), 404)
 
 
-TABLE_HAS = {re.sub(r"\{\w+\}", "*", path) for _, path, *_ in ROUTES} | {"/cache/images/*"}
+TABLE_HAS = {re.sub(r"\{\w+\}", "*", path) for _, path, *_ in ROUTES} | {
+    "/cache/images/*",
+    "/tokens/*",
+}
 ELSEWHERE = {"/schema", "/docs"}  # tests/api/test_schema.py
 
 

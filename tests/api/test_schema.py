@@ -16,6 +16,15 @@ from tests.problem import problem
 # CONTRACT.md's tables; 401, 429 and 500 are every route's.
 EVERYWHERE = {"401", "429", "500"}
 STATUSES = {
+    ("get", "/me"): {"200"},
+    ("get", "/workspaces"): {"200", "404"},
+    ("get", "/members"): {"200", "400", "403", "404"},
+    ("post", "/members"): {"201", "400", "403", "404", "409", "415"},
+    ("patch", "/members/{member_id}"): {"200", "400", "403", "404", "409", "415"},
+    ("delete", "/members/{member_id}"): {"204", "400", "403", "404", "409"},
+    ("get", "/tokens"): {"200", "400", "404"},
+    ("post", "/tokens"): {"201", "400", "403", "404", "415"},
+    ("delete", "/tokens/{token_id}"): {"204", "400", "404"},
     ("get", "/crews/{crew_id}/provision"): {"200", "400", "404"},
     ("post", "/crews/{crew_id}/provision"): {"202", "400", "403", "404", "409", "503"},
     ("post", "/crews/{crew_id}/rebuild"): {"202", "400", "403", "404", "409", "503"},
@@ -96,7 +105,9 @@ def test_every_error_is_problem_json(schema: dict[str, Any]):
     assert kinds == {"application/problem+json"}
 
 
-@pytest.mark.parametrize("path", ["/crews", "/crews/{crew_id}/jobs"])
+@pytest.mark.parametrize(
+    "path", ["/crews", "/crews/{crew_id}/jobs", "/members", "/tokens", "/workspaces"]
+)
 def test_lists_are_pages(schema: dict[str, Any], path: str):
     page = component(schema, success_schema(schema["paths"][f"/api/v1{path}"]["get"]))
     assert set(page["properties"]) == {"results", "next", "previous"} == set(page["required"])
