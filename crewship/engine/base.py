@@ -174,6 +174,10 @@ class Engine(Protocol):
     def remove_container(self, container: str) -> bool:
         """Killed and removed, with its anonymous volumes; False when there was none."""
 
+    def container_output(self, container: str) -> str:
+        """The end of what the container's own process printed (not its execs): why it ended.
+        "" when there is no such container."""
+
     def container_names(self, prefix: str) -> list[str]:
         """Names (no leading slash) of all containers, running or not, that start with prefix."""
 

@@ -72,6 +72,14 @@ class DockerContainers(DockerClients):
             time.sleep(0.1)
         raise EngineError(f"Container {container} is being removed and does not go away.")
 
+    def container_output(self, container: str) -> str:
+        with engine_errors(f"reading what {container} printed"):
+            try:
+                said: bytes = self._quick.logs(container, tail=20)
+            except NotFound:
+                return ""
+        return said.decode(errors="replace")
+
     def container_names(self, prefix: str) -> list[str]:
         with engine_errors("listing containers"):
             # The engine matches a regular expression against "/name".

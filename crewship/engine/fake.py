@@ -79,6 +79,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.calls: list[FakeCall] = []
+        self.last_words = ""  # what containers printed before they ended
         self.unreachable = False  # True: every call raises EngineUnreachable, event streams end
         self._state = FakeState()
         self._handlers: list[ExecHandler] = []
@@ -211,6 +212,10 @@ class FakeEngine:
             return False
         self._state.drop(found)
         return True
+
+    def container_output(self, container: str) -> str:
+        self._called("container_output", container=container)
+        return self.last_words if self._state.container(container) else ""
 
     def container_names(self, prefix: str) -> list[str]:
         self._called("container_names", prefix=prefix)

@@ -6,7 +6,14 @@ umask 022
 name=agent uid=1001 gid='' home=''
 [ -e /etc/passwd ] || : > /etc/passwd
 [ -e /etc/group ] || : > /etc/group
-while IFS=: read -r n _ u g _ h _; do
+# Files of hand-made images may lack the last newline: such a line is read, and closed before another.
+add() { # FILE LINE
+    last=closed
+    while IFS= read -r line || { [ -n "$line" ] && last=open; }; do :; done < "$1"
+    [ "$last" = closed ] || echo >> "$1"
+    echo "$2" >> "$1"
+}
+while IFS=: read -r n _ u g _ h _ || [ -n "$n" ]; do
     if [ "$n" = "$name" ]; then
         [ "$u" = "$uid" ] || { echo "user $name has the uid $u in this image"; exit 70; }
         gid=$g home=$h
@@ -16,7 +23,7 @@ while IFS=: read -r n _ u g _ h _; do
 done < /etc/passwd
 if [ -z "$home" ]; then
     taken=' '
-    while IFS=: read -r n _ g _; do
+    while IFS=: read -r n _ g _ || [ -n "$n" ]; do
         [ "$n" = "$name" ] && gid=$g
         taken="$taken$g "
     done < /etc/group
@@ -25,14 +32,14 @@ if [ -z "$home" ]; then
         while :; do
             case "$taken" in *" $gid "*) gid=$((gid + 1)) ;; *) break ;; esac
         done
-        echo "$name:x:$gid:" >> /etc/group
-        [ ! -e /etc/gshadow ] || echo "$name:!::" >> /etc/gshadow
+        add /etc/group "$name:x:$gid:"
+        [ ! -e /etc/gshadow ] || add /etc/gshadow "$name:!::"
     fi
     home=/home/$name
     shell=/bin/sh
     [ ! -x /bin/bash ] || shell=/bin/bash
-    echo "$name:x:$uid:$gid::$home:$shell" >> /etc/passwd
-    [ ! -e /etc/shadow ] || echo "$name:!:19000:0:99999:7:::" >> /etc/shadow
+    add /etc/passwd "$name:x:$uid:$gid::$home:$shell"
+    [ ! -e /etc/shadow ] || add /etc/shadow "$name:!:19000:0:99999:7:::"
 fi
 if [ ! -d "$home" ]; then
     mkdir -p "$home"

@@ -146,12 +146,26 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseProbe:
+    """What the base image has, see ``probe.py``; "" stands for nothing."""
+
+    bash: str = ""  # where its bash is
+    package_manager: str = ""  # "apt-get"
+    libc: str = ""  # "glibc" | "musl"
+    agent_uid: str = ""  # of the user agent
+    agent_home: str = ""
+    uid_owners: tuple[str, ...] = ()  # who has the uid 1001
+    missing: tuple[str, ...] = ()  # programs that no build can do without
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Filled from left to right: each step adds what it found out."""
 
     request: BuildRequest
     platform: str = ""
     base: ImageInfo | None = None
+    probe: BaseProbe = BaseProbe()
     ordered: tuple[tuple[FeatureRequest, ResolvedFeature], ...] = ()
     mise: MiseBinary | None = None
     plan: BuildPlan | None = None

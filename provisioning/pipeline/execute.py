@@ -69,9 +69,11 @@ def execute(request: BuildRequest, tools: Tools) -> BuiltImage:
 
 
 def _requirements(plan: BuildPlan, policy: Policy) -> Mapping[str, Any]:
-    """What the features ask of a container at start; a crew's own settings come from the crew,
-    so that two crews with one image each get theirs."""
-    asked, _ = feature_requirements(plan.features, policy)  # its warnings are in the plan's
+    """What base and features ask of a container at start; a crew's own settings come from the
+    crew, so that two crews with one image each get theirs."""
+    asked, _ = feature_requirements(
+        plan.features, policy, plan.base
+    )  # its warnings are in the plan's
     return asdict(asked)
 
 

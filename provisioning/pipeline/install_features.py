@@ -10,18 +10,19 @@ from pathlib import Path
 
 from crewship.devcontainer.plan import feature_env_so_far
 from crewship.devcontainer.types import LayerKind, LayerPlan, PlannedFeature
-from crewship.domain.errors import BuildStepFailed, ConfigError
+from crewship.domain.errors import BuildStepFailed
 from crewship.engine.base import ImageConfig
 from provisioning.pipeline.context import AGENT_USER, FEATURE_DIR, Context, Tools
 from provisioning.pipeline.layers import Made, build_layer
+from provisioning.pipeline.probe import UserConflict, check_interpreter, probe_facts
 from provisioning.pipeline.scratch import Env, Scratch, root_step_env
 
 AGENT_USER_SCRIPT = Path(__file__).with_name("agent_user.sh").read_text()
-
-
-class UserConflict(ConfigError):
-    code = "user_conflict"
-    hint = "Choose a base image in which neither the name agent nor the uid 1001 is taken."
+HOME_SCRIPT = f"""\
+while IFS=: read -r n _ _ _ _ h _ || [ -n "$n" ]; do
+    [ "$n" != {AGENT_USER} ] || {{ echo "$h"; break; }}
+done < /etc/passwd
+"""
 
 
 def install_features(context: Context, tools: Tools) -> Context:
@@ -56,7 +57,8 @@ def _user_layer(context: Context, tools: Tools, layer: LayerPlan) -> Context:
                 raise UserConflict(f"The agent user can't be made: {err.message}") from err
             raise
         home = said.strip().rpartition("home=")[2]
-        return Made(ImageConfig(env=tuple(_base_env(context)), cmd=("/bin/sh",)), {"home": home})
+        facts = {"home": home, "probe": probe_facts(context.probe)}
+        return Made(ImageConfig(env=tuple(_base_env(context)), cmd=("/bin/sh",)), facts)
 
     result = build_layer(context, tools, layer, work)
     return replace(context, tip=result.image_id, home=str(result.facts["home"]))
@@ -69,6 +71,7 @@ def _feature_layer(context: Context, tools: Tools, layer: LayerPlan, index: int)
     env = feature_env_so_far(plan, index, _base_env(context), context.request.devcontainer_id)
 
     def work(scratch: Scratch) -> Made:
+        check_interpreter(scratch, feature, context.probe)
         scratch.put(FEATURE_DIR, tools.features.archive_tar(feature.resolved))
         scratch.run(
             f"Feature {feature.request.written_ref}",
@@ -76,11 +79,17 @@ def _feature_layer(context: Context, tools: Tools, layer: LayerPlan, index: int)
             env=[*env, *root_step_env(tools), *feature.env, *_user_env(context)],
             workdir=FEATURE_DIR,
         )
-        return Made(ImageConfig(env=tuple(env), cmd=("/bin/sh",)))
+        facts = {"home": _agent_home(scratch)}
+        return Made(ImageConfig(env=tuple(env), cmd=("/bin/sh",)), facts)
 
     result = build_layer(context, tools, layer, work)
     tools.emit.system(f"Feature {name} {'reused' if result.hit else 'installed'}")
-    return replace(context, tip=result.image_id)
+    return replace(context, tip=result.image_id, home=result.facts.get("home") or context.home)
+
+
+def _agent_home(scratch: Scratch) -> str:
+    """Where the next feature and hooks find it: a feature may have moved it."""
+    return scratch.capture("Looking for the agent's home", ["/bin/sh", "-c", HOME_SCRIPT]).strip()
 
 
 def _user_env(context: Context) -> Env:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from crewship.devcontainer.label import LABEL, read_label
 from crewship.devcontainer.lock import Pins
 from crewship.devcontainer.order import order_features
 from crewship.devcontainer.plan import make_plan
@@ -17,21 +18,15 @@ from crewship.devcontainer.types import (
     MiseSpec,
     ResolvedFeature,
 )
-from crewship.domain.errors import ConfigError, RegistryUnreachable
+from crewship.domain.errors import RegistryUnreachable
 from crewship.engine.base import ImageInfo
-from provisioning.pipeline.context import AGENT_HOME, Context, Features, Tools
-
-# What a build writes; a VOLUME of the base at or above one of them would lose it at commit.
-WRITTEN = (AGENT_HOME, "/etc", "/opt", "/opt/mise", "/usr", "/usr/local/bin", "/var/lib")
-
-
-class BaseVolume(ConfigError):
-    code = "base_volume"
-    hint = "Choose a base image that declares no VOLUME there."
+from provisioning.pipeline.context import Context, Features, Tools
+from provisioning.pipeline.probe import check_config, check_features, check_mise, probe_base
 
 
 def pull_base(context: Context, tools: Tools) -> Context:
-    """Base, features in install order and mise are known by digest; so is every layer's key.
+    """Base, features in install order and mise are known by digest; so is every layer's key. The
+    base can carry what is to be built on it.
 
     Raises the typed error of whichever failed first in that order.
     """
@@ -41,23 +36,38 @@ def pull_base(context: Context, tools: Tools) -> Context:
         policy = tools.options.policy
         ordered = pool.submit(ordered_features, context.request.spec, tools.features, policy)
         mise = pool.submit(tools.mise, context.platform) if spec.mise.tools else None
-        image, features = base.result(), ordered.result()
+        image = base.result()
+        tools.check_cancelled()
+        check_config(image, context, tools)
+        probe = probe_base(image, context, tools)  # while the others are still being fetched
+        features = ordered.result()
         tool = mise.result() if mise else None
     tools.check_cancelled()
-    _probe(image, tools)
+    metadata, ignored = read_label(image.config.labels.get(LABEL, ""))
     plan = make_plan(
         spec,
         features,
-        base=BaseFacts(image.image_id, image.platform, image.layer_count),
+        base=BaseFacts(image.image_id, image.platform, image.layer_count, metadata),
         mise_digest=tool.sha256 if tool else None,
         scope_key=context.request.scope_key,
         resolved_mise=with_default_versions(spec.mise, tools.options.default_versions),
         policy=tools.options.policy,
     )
-    for warning in plan.warnings:
+    for warning in (*ignored, *plan.warnings):
         if warning not in spec.warnings:
             tools.emit.system(f"Warning: {warning}")
-    return replace(context, base=image, ordered=features, mise=tool, plan=plan, tip=image.image_id)
+    check_features(probe, plan.features, tools)
+    if tool:
+        check_mise(probe, tool, context)
+    return replace(
+        context,
+        base=image,
+        probe=probe,
+        ordered=features,
+        mise=tool,
+        plan=plan,
+        tip=image.image_id,
+    )
 
 
 def with_default_versions(mise: MiseSpec, defaults: Mapping[str, str]) -> MiseSpec:
@@ -79,7 +89,7 @@ def _base_image(context: Context, tools: Tools) -> ImageInfo:
     local = tools.engine.image(str(wanted))
     if local is not None and not context.request.rebuild:
         tools.emit.system(f"Base image {wanted} is on the host ({local.image_id[7:19]})")
-        return _checked_platform(local, context, str(wanted))
+        return local
     try:
         pulled = tools.engine.pull(
             str(wanted),
@@ -92,19 +102,9 @@ def _base_image(context: Context, tools: Tools) -> ImageInfo:
         if local is None:
             raise
         tools.emit.system(f"Warning: {err.message} Going on with the copy on the host.")
-        return _checked_platform(local, context, str(wanted))
+        return local
     tools.emit.system(f"Base image {wanted} pulled ({pulled.image_id[7:19]})")
-    return _checked_platform(pulled, context, str(wanted))
-
-
-def _checked_platform(image: ImageInfo, context: Context, wanted: str) -> ImageInfo:
-    if image.platform != context.platform:
-        raise ConfigError(
-            f"The image {wanted} is for {image.platform}, this host runs {context.platform}.",
-            code="arch_mismatch",
-            hint="Choose an image for the host's platform.",
-        )
-    return image
+    return pulled
 
 
 def ordered_features(
@@ -121,19 +121,3 @@ def ordered_features(
         prefetch=pins.prefetcher(features.prefetch),
     )
     return tuple((request, features.installable(found)) for request, found in ordered)
-
-
-def _probe(image: ImageInfo, tools: Tools) -> None:
-    lost = [path for path in image.config.volumes if _covers(path, WRITTEN)]
-    if lost:
-        raise BaseVolume(
-            f"The base image declares a VOLUME at {', '.join(lost)}: "
-            "what a build writes there would be lost."
-        )
-    for path in image.config.volumes:
-        tools.emit.system(f"Warning: {path} is a VOLUME of the base; a build can't write there.")
-
-
-def _covers(volume: str, paths: Sequence[str]) -> bool:
-    root = volume.rstrip("/") or "/"
-    return any(path == root or path.startswith(root.rstrip("/") + "/") for path in paths)

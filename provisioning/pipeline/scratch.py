@@ -18,6 +18,7 @@ from provisioning.pipeline.context import (
     Context,
     Tools,
 )
+from provisioning.pipeline.diagnose import diagnose
 from provisioning.pipeline.output import LineSplitter
 
 Env = Sequence[tuple[str, str]]
@@ -134,9 +135,11 @@ class Scratch:
             )
             raise BuildTimeout(f"{what} {limit} {seconds:g} s; last lines:{said}")
         if result.exit_code != 0:
+            found = diagnose(result.exit_code, tail)
             raise BuildStepFailed(
                 f"{what} failed with exit code {result.exit_code}:{said}",
-                hint="The job's log has everything it printed.",
+                code=found.code if found else None,
+                hint=found.hint if found else "The job's log has everything it printed.",
                 extra={"exit_code": result.exit_code},
             )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from crewship.devcontainer.label import LABEL, write_label
 from crewship.devcontainer.plan import hook_runs, image_env
+from crewship.devcontainer.policy import Policy
 from crewship.devcontainer.types import Hook, HookCommand, LayerKind
 from crewship.domain.errors import BuildStepFailed
 from crewship.engine.base import ImageConfig
 from provisioning.pipeline.context import AGENT_UID, Context, Tools
-from provisioning.pipeline.install_features import UserConflict
 from provisioning.pipeline.layers import Made, commit_layer
+from provisioning.pipeline.probe import UserConflict
 from provisioning.pipeline.scratch import Env, Scratch, step_env, tar_of
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,7 +39,7 @@ def snapshot(context: Context, tools: Tools) -> Context:
             tools.emit.message(f"running {title}")
             _run_hook(scratch, title, hook, [*step_env(tools), *env], _workdir(context))
         _verify(scratch)
-        return Made(_image_config(context, env))
+        return Made(_image_config(context, env, tools.options.policy))
 
     draft, image, _ = commit_layer(context, tools, layer, work)
     return replace(context, image=image, draft=draft)
@@ -72,7 +74,8 @@ def _run_hook(scratch: Scratch, title: str, hook: Hook, env: Env, workdir: str) 
                 what, entry.process(), user=AGENT_UID, env=env, workdir=workdir, prefix=prefix
             )
         except BuildStepFailed as err:
-            raise HookFailed(err.message, extra={"hook": title, **err.extra}) from err
+            about = {"hook": title, **err.extra}
+            raise HookFailed(err.message, hint=err.error_hint, extra=about) from err
 
     entries = hook.entries
     if len(entries) == 1:
@@ -112,12 +115,13 @@ def _verify(scratch: Scratch) -> None:
         )
 
 
-def _image_config(context: Context, env: Env) -> ImageConfig:
+def _image_config(context: Context, env: Env, policy: Policy) -> ImageConfig:
     base = context.known_base.config
+    metadata = write_label(context.known_plan, policy)
     return replace(
         base,
         env=tuple(env),
         cmd=base.cmd or (None if base.entrypoint else ("/bin/sh",)),
         user=AGENT_UID,
-        labels={**base.labels, HASH_LABEL: context.request.config_hash},
+        labels={**base.labels, LABEL: metadata, HASH_LABEL: context.request.config_hash},
     )
