@@ -10,7 +10,10 @@ need() { # COMMAND PACKAGE
 
 for tool; do
     case $tool in
-        registry) need docker-registry docker-registry ;;
+        registry)
+            need docker-registry docker-registry
+            need redis-server redis-server
+            ;;
         cli) need tmux tmux ;;
         browser) need chromium chromium ;;
         *) fail "unknown test tool: $tool" ;;

@@ -68,7 +68,8 @@ class Options:
 def runtime_dir_for(data_dir: Path) -> Path:
     """A short directory of this user's for the sockets of one data directory."""
     name = f"crewship-{os.getuid()}-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:12]}"
-    return Path(env.text("XDG_RUNTIME_DIR") or "/tmp") / name  # noqa: S108  # checked when made
+    # Not XDG_RUNTIME_DIR: a service and a shell of one user would look in two places.
+    return Path("/tmp") / name  # noqa: S108  # its owner is checked when it is made
 
 
 def read_options(base_dir: Path) -> Options:
