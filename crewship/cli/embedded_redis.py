@@ -77,7 +77,7 @@ def prepare(data_dir: Path, runtime_dir: Path) -> EmbeddedRedis:
     if len(os.fsencode(redis.socket)) > LONGEST_SOCKET_PATH:
         raise RedisUnavailable(
             f"the path of the Redis socket is too long: {redis.socket}",
-            hint="Point XDG_RUNTIME_DIR at a directory with a shorter path, or unset it.",
+            hint="Set CREWSHIP_REDIS_URL to a server of your own.",
         )
     redis.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     limit = time.monotonic() + OLD_SERVER_ENDS_S
@@ -116,12 +116,12 @@ def make_private(directory: Path) -> None:
     except OSError as err:
         raise RedisUnavailable(
             f"the directory for sockets can't be made: {err}",
-            hint="Point XDG_RUNTIME_DIR at a directory that you can write to, or unset it.",
+            hint="Make /tmp writable, or set CREWSHIP_REDIS_URL.",
         ) from err
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise RedisUnavailable(
             f"{directory} is not a directory of this user",
-            hint="Remove it, or point XDG_RUNTIME_DIR at a directory of your own.",
+            hint="Remove it, or set CREWSHIP_REDIS_URL.",
         )
     if stat.S_IMODE(found.st_mode) != 0o700:
         directory.chmod(0o700)
