@@ -8,7 +8,7 @@ from threading import Event
 from django.conf import settings
 
 from cache.models import DockerHost
-from catalogs.runtimes import default_versions
+from catalogs.selectors import default_versions
 from crewship.engine.base import Engine, RegistryCredentials
 from crewship.engine.docker import DockerEngine
 from crewship.registry.blobs import BlobStore

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
+from crewship.api.catalogs import FeatureCatalogViewSet, RuntimeCatalogViewSet
 from crewship.api.crews import CrewsViewSet
 from crewship.api.docs import DocsView, SchemaView
 from crewship.api.fallback import UnknownRoute
@@ -26,6 +27,9 @@ urlpatterns = [
     ),
     path("tokens", TokensViewSet.as_view({"get": "list", "post": "create"})),
     path("tokens/<str:token_id>", TokensViewSet.as_view({"delete": "destroy"})),
+    path("features/catalog", FeatureCatalogViewSet.as_view({"get": "list"})),
+    path("features/catalog/<path:ref>", FeatureCatalogViewSet.as_view({"get": "retrieve"})),
+    path("runtimes/catalog", RuntimeCatalogViewSet.as_view({"get": "list"})),
     path("crews", CrewsViewSet.as_view({"get": "list", "post": "create"})),
     path(
         "crews/<str:crew_id>",

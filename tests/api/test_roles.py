@@ -42,6 +42,9 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("get", "/crews/{crew}/lock", None, READERS, 200),
     ("get", "/jobs/{job}", None, READERS, 200),
     ("get", "/jobs/{job}/log", None, READERS, 200),
+    ("get", "/features/catalog", None, READERS | {"mallory"}, 200),
+    ("get", "/features/catalog/{feature}", None, READERS | {"mallory"}, 200),
+    ("get", "/runtimes/catalog", None, READERS | {"mallory"}, 200),
     ("get", "/cache/images", None, READERS | {"mallory"}, 200),
 ]
 CASES = [(*route, person) for route in ROUTES for person in (*PEOPLE, "nobody")]
@@ -51,7 +54,12 @@ CASES = [(*route, person) for route in ROUTES for person in (*PEOPLE, "nobody")]
 def places(cast: Cast, make_job: JobMaker) -> dict[str, str]:
     job = make_job(cast.crew, JobState.COMPLETED)
     User.objects.create_user("zoe@example.com")
-    return {"crew": cast.crew.pk, "job": job.pk, "member": cast.bob.membership.pk}
+    return {
+        "crew": cast.crew.pk,
+        "job": job.pk,
+        "member": cast.bob.membership.pk,
+        "feature": "ghcr.io/devcontainers/features/node:1",
+    }
 
 
 @pytest.mark.parametrize(
