@@ -246,7 +246,7 @@ class TooManyLayers(ConfigError):
     hint = "Remove features, or start from a base image with fewer layers."
 
 
-class ShellMissing(EngineError):
+class ShellMissing(ConfigError):
     """The image has no /bin/sh, so no build step can run in it."""
 
     code = "shell_missing"
