@@ -1,0 +1,212 @@
+"""``crewship plan``: what a config would install, without building anything.
+
+With ``--metadata`` it is a function of files and settings: no network, engine, server, database
+or Django. Without it, ``plan_on_host`` asks registries, the engine and our records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from crewship.devcontainer import config as devcontainer_config
+from crewship.devcontainer import lock as devcontainer_lock
+from crewship.devcontainer import mise as devcontainer_mise
+from crewship.devcontainer.metadata_map import load_metadata_map
+from crewship.devcontainer.order import order_features
+from crewship.devcontainer.plan import make_plan
+from crewship.devcontainer.policy import Policy
+from crewship.devcontainer.types import BuildPlan, CrewSpec
+from crewship.domain.errors import (
+    ConfigError,
+    ConfigInvalid,
+    CrewshipError,
+    FeatureNotFound,
+    Problem,
+)
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+METADATA = "metadata"  # the path of problems with the file of --metadata
+
+
+def _file(about: str) -> Any:  # Any: Typer's own type of an option
+    return typer.Option(exists=True, dir_okay=False, readable=True, help=about)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and which of its layers are there (by key; absent where nobody can say)."""
+
+    plan: BuildPlan
+    present: Mapping[str, bool] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # why something is unknown; for people only
+
+
+def plan(
+    config: Annotated[Path, _file("A devcontainer.json.")],
+    mise: Annotated[Path | None, _file("A mise config, JSON or TOML.")] = None,
+    lock: Annotated[Path | None, _file("A devcontainer-lock.json.")] = None,
+    metadata: Annotated[
+        Path | None,
+        _file("Features' metadata by reference (JSON); then nothing else is asked."),
+    ] = None,
+    image: Annotated[str, typer.Option(help="Start from this image instead of the config's.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show what a config would install, in which order, and which layers are there already.
+
+    Exit code 1 when the config can't be planned, 2 when something needed can't be reached.
+    """
+    policy = _policy()
+    try:
+        spec = _read(config, mise, lock, image, policy)
+        planned = _plan_offline(spec, metadata, policy) if metadata else _plan_on_host(spec)
+    except CrewshipError as error:
+        _show_error(error, config, as_json)
+        raise typer.Exit(1 if isinstance(error, ConfigError) else 2) from error
+    if as_json:
+        _print_json(plan_document(planned))
+        return
+    from crewship.cli.plan_table import show_plan  # rich; nobody waits for it with --json
+
+    show_plan(planned)
+
+
+def plan_document(planned: Planned) -> dict[str, Any]:  # Any: JSON
+    """The output of ``--json`` (CONTRACT: the section on the command line)."""
+    made = planned.plan
+    return {
+        "config_hash": made.config_hash,
+        "base": str(made.spec.base),
+        "features": [
+            {
+                "ref": feature.request.written_ref,
+                "options": feature.request.written_options,
+                "env": dict(feature.env),
+            }
+            for feature in made.features
+        ],
+        "layers": [
+            {
+                "kind": layer.kind.value,
+                "label": layer.label,
+                "key": layer.key,
+                "present": planned.present.get(layer.key) if layer.key else None,
+            }
+            for layer in made.layers
+        ],
+        "warnings": [warning.as_dict() for warning in made.warnings],
+        "error": None,
+    }
+
+
+def error_document(error: CrewshipError) -> dict[str, Any]:  # Any: JSON
+    """``{"error": {code, message, path}}``; with several problems the first one's, and all of
+    them as ``errors`` beside it."""
+    if isinstance(error, ConfigInvalid):
+        first = error.problems[0]
+        out: dict[str, Any] = {
+            "error": {"code": first.code, "message": str(first), "path": first.path}
+        }
+        if len(error.problems) > 1:
+            out["errors"] = [problem.as_dict() for problem in error.problems]
+        return out
+    code, path = error.error_code, error.extra.get("path")
+    if isinstance(error, FeatureNotFound):  # a registry's word for it is feature_not_found
+        code, path = "not_found", path or "features"
+    return {"error": {"code": code, "message": error.message, "path": path}}
+
+
+def _policy() -> Policy:
+    """What the operator allows, from the environment as everywhere."""
+    # Importing the settings makes a secret key in the data directory when there is none. A plan
+    # signs nothing and leaves nothing behind, so it brings one of its own.
+    if "crewship.settings" not in sys.modules:
+        os.environ.setdefault("CREWSHIP_SECRET_KEY", "a plan signs nothing")
+    from crewship.settings.env import SettingsError
+
+    try:
+        from crewship.settings.options import read_options
+
+        return read_options(PROJECT).policy
+    except SettingsError as error:
+        sys.stderr.write(f"crewship plan: {error}\n")
+        raise typer.Exit(2) from error
+
+
+def _read(
+    config: Path, mise: Path | None, lock: Path | None, image: str, policy: Policy
+) -> CrewSpec:
+    return devcontainer_config.read_crew(
+        _text(config, devcontainer_config.ROOT),
+        _text(mise, devcontainer_mise.ROOT) if mise else None,
+        image or None,
+        policy,
+        _text(lock, devcontainer_lock.LOCK) if lock else None,
+    )
+
+
+def _text(file: Path, path: str) -> str:
+    """The file's text, byte for byte. Raises ConfigInvalid when it is not UTF-8."""
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8 (byte {error.start + 1})"
+        raise ConfigInvalid([Problem(path, "syntax", message)]) from error
+    except OSError as error:
+        message = f"{file} can't be read: {error.strerror}"
+        raise ConfigInvalid([Problem(path, "unreadable", message)]) from error
+
+
+def _plan_offline(spec: CrewSpec, metadata: Path, policy: Policy) -> Planned:
+    """By the file alone. A lock is checked and hashed, but there is nothing to resolve by it."""
+    try:
+        resolve = load_metadata_map(_text(metadata, METADATA))
+    except ConfigInvalid as error:
+        problems = [_below_metadata(problem) for problem in error.problems]
+        raise ConfigInvalid(problems) from error
+    ordered = order_features(
+        spec.features, spec.override_order, resolve, policy=policy, aliases=resolve
+    )
+    return Planned(make_plan(spec, ordered, base=None, mise_digest=None, policy=policy))
+
+
+def _below_metadata(problem: Problem) -> Problem:
+    path = f"{METADATA}.{problem.path}" if problem.path != METADATA and problem.path else METADATA
+    return Problem(path, problem.code, problem.message, problem.line, problem.column)
+
+
+def _plan_on_host(spec: CrewSpec) -> Planned:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
+    # Django, HTTP and Docker: not for a plan that needs none of them.
+    import django
+
+    django.setup()
+    from crewship.cli.plan_on_host import plan_on_host
+
+    return plan_on_host(spec)
+
+
+def _show_error(error: CrewshipError, config: Path, as_json: bool) -> None:
+    if as_json:
+        _print_json(error_document(error))
+        return
+    document = error_document(error)
+    lines = [f"{config} can't be planned:"]
+    if isinstance(error, ConfigInvalid):
+        lines += [f"  {problem} [{problem.code}]" for problem in error.problems]
+    else:
+        lines += [f"  {error.message} [{document['error']['code']}]", f"  {error.error_hint}"]
+    sys.stderr.write("\n".join(line for line in lines if line.strip()) + "\n")
+
+
+def _print_json(document: Mapping[str, Any]) -> None:  # Any: JSON
+    """ASCII, so that no terminal's encoding matters; the same bytes for the same plan."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
