@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from crewship.devcontainer.types import Json
 from crewship.domain.errors import ConfigInvalid, Problem
+
+MAX_PATH: Final = 600  # characters; names are as long as the text, and each finding says its path
 
 
 class Findings:
@@ -14,10 +18,10 @@ class Findings:
         self.warnings: list[Problem] = []
 
     def problem(self, path: str, code: str, message: str) -> None:
-        self.problems.append(Problem(path, code, message))
+        self.problems.append(Problem(clip(path), code, message))
 
     def warn(self, path: str, code: str, message: str) -> None:
-        self.warnings.append(Problem(path, code, message))
+        self.warnings.append(Problem(clip(path), code, message))
 
     def wrong_type(self, path: str, expected: str, value: Json) -> None:
         self.problem(path, "wrong_type", f"expected {expected}, found {type_name(value)}")
@@ -26,6 +30,11 @@ class Findings:
         """Raises ConfigInvalid when there is a problem; otherwise nothing happens."""
         if self.problems:
             raise ConfigInvalid(self.problems)
+
+
+def clip(path: str) -> str:
+    """``path``, its end left out where it is longer than MAX_PATH."""
+    return path if len(path) <= MAX_PATH else f"{path[: MAX_PATH - 1]}…"
 
 
 def type_name(value: Json) -> str:

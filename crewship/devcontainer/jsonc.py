@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NoReturn
 
-from crewship.devcontainer.findings import shorten
+from crewship.devcontainer.findings import clip, shorten
 from crewship.devcontainer.types import Json
 from crewship.domain.errors import ConfigInvalid, Problem
 
@@ -231,7 +231,7 @@ class _Scanner:
             line += 1
             line_start = match.end()
         self._counted = (offset, line, line_start)
-        path = ".".join(self.path) if code == "duplicate_key" else ""
+        path = clip(".".join(self.path)) if code == "duplicate_key" else ""
         return Problem(path, code, message, line, offset - line_start + 1)
 
     def fail(self, message: str, code: str = "syntax") -> NoReturn:

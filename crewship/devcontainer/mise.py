@@ -124,8 +124,7 @@ def _read_versions(value: Json, path: str, findings: Findings) -> tuple[str, ...
                 path, "mise_version_invalid", "write the version in quotes: 3.10 would become 3.1"
             )
             continue
-        if isinstance(item, int) and not isinstance(item, bool):
-            item = str(item)
+        item = _as_text(item)
         if not isinstance(item, str):
             findings.wrong_type(path, "a version or an array of versions", item)
         elif item and (len(item) > MAX_VERSION_LENGTH or not _VERSION.fullmatch(item)):
@@ -148,8 +147,7 @@ def _read_env(value: Json, path: str, findings: Findings) -> tuple[tuple[str, st
         at = f"{path}.{name}"
         if name == "_" or not NAME.fullmatch(name):
             findings.problem(at, "env_name_invalid", "not the name of an environment variable")
-        if isinstance(text, int) and not isinstance(text, bool):
-            text = str(text)
+        text = _as_text(text)
         if not isinstance(text, str) or "\0" in text:
             findings.wrong_type(at, "a string without NUL", text)
             continue
@@ -158,3 +156,10 @@ def _read_env(value: Json, path: str, findings: Findings) -> tuple[tuple[str, st
         warn_of_secret(name, text, at, findings)
         env.append((name, text))
     return tuple(sorted(env))
+
+
+def _as_text(value: Json) -> Json:
+    """An integer in digits. One that is longer than JSON's may be stays a number: in hexadecimal
+    TOML has them without end, and str() refuses them."""
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_integer and abs(value) < 10**jsonc.MAX_NUMBER_LENGTH else value

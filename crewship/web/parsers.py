@@ -6,8 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import IO, Any
 
-from rest_framework.exceptions import ParseError
+from django.conf import settings
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
+
+
+class BodyTooLarge(APIException):
+    status_code = 413
+    default_detail = "The body is too large."
 
 
 def _refuse_constant(name: str) -> None:
@@ -35,7 +41,11 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class StrictJsonParser(BaseParser):
-    """What a view reads is JSON that the database can store; else a 400 ``malformed_json``."""
+    """What a view reads is JSON that the database can store; else a 400 ``malformed_json``.
+
+    A body above DATA_UPLOAD_MAX_MEMORY_SIZE bytes is a 413: Django looks at that limit only where
+    it reads the body itself.
+    """
 
     media_type = "application/json"
 
@@ -45,8 +55,12 @@ class StrictJsonParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:  # Any: JSON
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge(f"The body is longer than {limit} bytes.")
         try:
-            text = stream.read().decode("utf-8")
+            text = body.decode("utf-8")
             value = json.loads(
                 text,
                 parse_constant=_refuse_constant,

@@ -124,9 +124,10 @@ def _of_drf(exc: exceptions.APIException, instance: str) -> Response:
     else:
         code = CODE_OF_STATUS.get(status, "error")
         codes = exc.get_codes()
+        detail = str(exc.detail)
         if isinstance(codes, str) and isinstance(exc, exceptions.ParseError):
             code = "malformed_json"
-        detail = str(exc.detail)
+            extra["errors"] = [{"path": "", "code": code, "message": detail}]
     response = _response(problem_body(status, code, detail, instance, extra=extra))
     header = getattr(exc, "auth_header", None)
     if header:
