@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
 from django.conf import settings
 
 from cache.models import DockerHost
+from catalogs.fetch import Sources
 from catalogs.selectors import default_versions
 from crewship.engine.base import Engine, RegistryCredentials
 from crewship.engine.docker import DockerEngine
@@ -36,6 +38,20 @@ def registry_options(options: Options) -> RegistryOptions:
         plain_http=frozenset(given.plain_http),
         ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
         auth=credentials_for,
+    )
+
+
+def catalog_sources(options: Options) -> Sources:
+    """What the catalogs are fetched from: the publishers that may be used, and mise. One that
+    hangs holds the others up for a minute, not for the minutes that a build would wait."""
+    patient = registry_options(options)
+    return Sources(
+        registry=replace(
+            patient, connect_timeout_s=5, read_timeout_s=10, total_timeout_s=30, retries=1
+        ),
+        publishers=options.policy.publishers,
+        mise=options.mise_source,
+        store=options.data_dir / "store",
     )
 
 

@@ -96,15 +96,15 @@ def _features(listed: list[Any]) -> Iterator[CollectionFeature]:  # Any: JSON fr
     for raw in listed[:MAX_FEATURES]:
         if not isinstance(raw, dict) or raw.get("deprecated") is True:
             continue
-        feature_id, version = _text(raw.get("id")).lower(), _text(raw.get("version"))
+        feature_id, version = one_line(raw.get("id")).lower(), one_line(raw.get("version"))
         match = _MAJOR.fullmatch(version)
         if match and len(feature_id) <= 100 and _ID.fullmatch(feature_id):
             options = raw.get("options")
             yield CollectionFeature(
                 id=feature_id,
                 major=match[1],
-                name=_text(raw.get("name"))[:100],
-                description=_text(raw.get("description")),
+                name=one_line(raw.get("name"))[:100],
+                description=one_line(raw.get("description")),
                 options=feature_options(options if isinstance(options, dict) else {}),
             )
 
@@ -113,26 +113,26 @@ def feature_options(options: Json) -> tuple[Json, ...]:
     """A feature's ``options`` as a list that forms can be made from."""
     return tuple(
         {
-            "name": _text(name),
+            "name": one_line(name),
             "type": "boolean" if raw.get("type") == "boolean" else "string",
             "default": _value(raw.get("default")),
-            "description": _text(raw.get("description")),
+            "description": one_line(raw.get("description")),
             "enum": _choices(raw.get("enum")),
             "proposals": _choices(raw.get("proposals")),
         }
         for name, raw in list(options.items())[:MAX_OPTIONS]
-        if isinstance(raw, dict) and _text(name)
+        if isinstance(raw, dict) and one_line(name)
     )
 
 
 def _value(value: Any) -> str | bool | None:  # Any: JSON
-    return value if isinstance(value, bool) or value is None else _text(str(value))
+    return value if isinstance(value, bool) or value is None else one_line(str(value))
 
 
 def _choices(value: Any) -> list[str]:  # Any: JSON
-    return [_text(str(x)) for x in value[:MAX_CHOICES]] if isinstance(value, list) else []
+    return [one_line(str(x)) for x in value[:MAX_CHOICES]] if isinstance(value, list) else []
 
 
-def _text(value: object) -> str:
+def one_line(value: object) -> str:
     """One line without control characters; "" for what is no text."""
     return _CONTROL.sub(" ", value).strip()[:MAX_TEXT] if isinstance(value, str) else ""

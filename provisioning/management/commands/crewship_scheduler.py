@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import logging
 import signal
-from threading import Event
+from functools import partial
+from threading import Event, Thread
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
+from catalogs.refresh import keep_fresh
 from crewship.crews.services import refresh_hashes
 from provisioning.sweep import sweep_jobs
+from provisioning.toolbox import catalog_sources
 
 log = logging.getLogger(__name__)
 
@@ -20,13 +24,16 @@ SWEEP_S = 5.0
 
 
 class Command(BaseCommand):
-    help = "Sweep lost jobs every 5 s until SIGTERM."
+    help = "Sweep lost jobs every 5 s, refresh the catalogs every 6 h, until SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         refresh_hashes()
+        # A thread to be left behind: a registry that hangs must hold up neither sweep nor end.
+        sources = partial(catalog_sources, settings.CREWSHIP)
+        Thread(target=keep_fresh, args=(sources, stop), name="catalogs", daemon=True).start()
         while not stop.is_set():
             try:
                 sweep_jobs()
