@@ -9,9 +9,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from crewship.admin import cache, crews, jobs, workspaces
+from crewship.admin import cache, catalogs, crews, jobs, workspaces
 
-__all__ = ["cache", "crews", "jobs", "workspaces"]  # importing them registers their pages
+# Importing them registers their pages.
+__all__ = ["cache", "catalogs", "crews", "jobs", "workspaces"]
 
 # Only superusers come here and they need no groups; what members may do is domain.roles' table.
 if admin.site.is_registered(Group):
