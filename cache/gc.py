@@ -136,7 +136,9 @@ def _sweep_layer(engine: Engine, layer: Layer, report: SweepReport) -> None:
             if not unused.delete()[0]:
                 return  # a build took it up in this moment
         try:
-            engine.remove_image(layer.tag)
+            seen = engine.image(layer.tag)
+            if seen is not None and seen.image_id == layer.image_id:
+                engine.remove_image(layer.tag)
         except (ImageInUse, EngineError) as err:
             layer.save(force_insert=True)  # else nothing of ours would name the image any more
             if isinstance(err, EngineError):

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cache.models import LAYER_REPOSITORY, DockerHost, Layer, LayerLease
-from crewship.devcontainer.types import LayerKind, LayerPlan
+from crewship.devcontainer.types import LayerPlan
 from crewship.domain.errors import BuildCancelled, EngineError
 from crewship.engine.base import ImageInfo
 from provisioning.models import ProvisionJob, ScratchContainer
@@ -63,11 +63,10 @@ class DatabaseLedger:
 
     def begin_layer(self, plan: LayerPlan, parent_image_id: str) -> LayerDraft:
         key = plan.key or ""
-        tag = f"{LAYER_REPOSITORY}:{key}"
-        # A final layer and one that stands beside an older one are told apart by their job.
-        if plan.kind == LayerKind.FINAL or Layer.objects.filter(host=self._host, tag=tag).exists():
-            unique = f"{self._job_id.removeprefix('job_').lower()}-{time.time_ns():x}"
-            tag = f"{tag[: len(LAYER_REPOSITORY) + 33]}-{unique}"
+        # Unique for good: a rebuild's layer stands beside the old one, and installations that
+        # share an engine never take each other's names.
+        unique = f"{self._job_id.removeprefix('job_').lower()}-{time.time_ns():x}"
+        tag = f"{LAYER_REPOSITORY}:{key[:32]}-{unique}"
         row = Layer.objects.create(
             host=self._host,
             key=key,

@@ -14,7 +14,7 @@ from cache.models import CachedImage, DockerHost
 from cache.selectors import find_hit
 from cache.services import touch_image
 from crewship.crews.models import Crew
-from crewship.crews.services import crew_hash, crew_spec
+from crewship.crews.services import crew_hash, crew_spec, lock_crew
 from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import CapacityExceeded, ConfigError, ConfigInvalid, Conflict
 from crewship.workspaces.models import User, Workspace
@@ -49,7 +49,7 @@ def request_provision(*, crew: Crew, actor: User | None, rebuild: bool = False) 
     with transaction.atomic():
         # One request at a time for a workspace: counting starts and making one is one act.
         workspace = Workspace.objects.select_for_update().get(pk=crew.workspace_id)
-        crew = Crew.objects.select_for_update().select_related("workspace").get(pk=crew.pk)
+        crew = lock_crew(crew)
         _refuse_if_active(crew)
         _refuse_above_rate(workspace)
         job = _start(crew, spec, host, actor, rebuild)
@@ -179,8 +179,10 @@ def cancel_provision(crew: Crew) -> ProvisionJob | None:
 def delete_crew(crew: Crew) -> None:
     """The crew and its jobs are gone; an active job is cancelled first, so that its worker stops
     and jobs that followed it go on."""
-    cancel_provision(crew)
-    crew.delete()
+    with transaction.atomic():
+        Workspace.objects.select_for_update().get(pk=crew.workspace_id)  # no start in between
+        cancel_provision(crew)
+        Crew.objects.filter(pk=crew.pk).delete()
 
 
 @transaction.atomic

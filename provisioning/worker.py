@@ -113,6 +113,7 @@ def run_job(job: ProvisionJob, stopping: Event) -> None:
             _end_cancelled(job, dog)
             return
         except CrewshipError as err:
+            emit.system(f"Failed: {(err.message.splitlines() or [str(err)])[0]}")
             emit.step_failed(err.message)
             emit.flush()
             _end_failed(job, err)

@@ -47,7 +47,7 @@ DEVCONTAINER = """\
 MISE = '{"tools": {"node": "22", "npm:prettier": "3"}}'
 PROOF = "id -un; id -u; git --version; node --version; prettier --version"
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
 
 
 def demo(
@@ -68,12 +68,12 @@ def demo(
         if tag is None:
             raise typer.Exit(1)
         _show_image(tag)
+        if once:
+            return
         console.print(f"\n[bold]Open[/]      http://{bind}/")
         console.print(f"[bold]Email[/]     {made['email']}")
         password = made["password"] or "(as printed when this data directory was made)"
         console.print(f"[bold]Password[/]  {password}", markup=True)
-        if once:
-            return
         console.print("\nCtrl-C stops it.")
         server.wait()
 

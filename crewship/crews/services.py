@@ -14,7 +14,7 @@ from crewship.crews.models import Crew
 from crewship.devcontainer.config import default_devcontainer_text, read_crew
 from crewship.devcontainer.hashing import config_hash
 from crewship.devcontainer.types import CrewSpec
-from crewship.domain.errors import ConfigInvalid, Problem
+from crewship.domain.errors import ConfigInvalid, NotFound, Problem
 from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
@@ -63,13 +63,23 @@ def create_crew(
 def update_crew(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:
     """The fields named in ``values`` are changed, others stay. A changed hash empties
     ``cached_image``; a text that means the same keeps it."""
-    locked = Crew.objects.select_for_update().select_related("workspace").get(pk=crew.pk)
+    locked = lock_crew(crew)
     return _save(locked, values)
 
 
 def check_crew(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:
     """What saving would warn about, with nothing changed; raises ConfigInvalid as saving would."""
     return _apply(copy.copy(crew), values)
+
+
+def lock_crew(crew: Crew) -> Crew:
+    """The crew as it is now, nobody else's until the transaction ends; NotFound when it was
+    deleted meanwhile."""
+    rows = Crew.objects.select_for_update().select_related("workspace")
+    locked = rows.filter(pk=crew.pk).first()
+    if locked is None:
+        raise NotFound("The crew was deleted in this moment.", code="crew_not_found")
+    return locked
 
 
 def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:

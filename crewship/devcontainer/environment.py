@@ -183,10 +183,13 @@ def _expand(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], v
 
 
 def extend_path(new: str, old: str) -> str:
-    """``new`` with those directories of ``old`` appended that it lacks: nothing gets lost."""
-    held = set(new.split(":"))
+    """``new`` with those directories of ``old`` appended that it lacks: nothing gets lost.
+
+    Empty parts go: they would stand for the current directory, whatever that is.
+    """
+    held = [part for part in new.split(":") if part]
     missing = [part for part in old.split(":") if part and part not in held]
-    return ":".join([*([new] if new else []), *missing])
+    return ":".join([*held, *missing])
 
 
 def apply_env(env: dict[str, str], entries: Iterable[tuple[str, str]]) -> None:

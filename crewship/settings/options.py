@@ -153,7 +153,7 @@ def secret_key(data_dir: Path) -> str:
         return given
     file = data_dir / "secret-key"
     if not file.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = data_dir / f".secret-key.{os.getpid()}"
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(64))

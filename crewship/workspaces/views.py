@@ -58,7 +58,9 @@ class WorkspaceViewSet(AuthenticatedViewSet):
         super().initial(request, *args, **kwargs)
         self.scope = resolve_scope(request)
         self.load(**kwargs)
-        if self.action is not None:  # None: no such method here, DRF answers 405
+        if self.action == "metadata":  # OPTIONS
+            self.scope.require(Action.READ)
+        elif self.action is not None:  # None: no such method here, DRF answers 405
             self.scope.require(self.actions[self.action])
 
     def load(self, **kwargs: str) -> None:

@@ -22,7 +22,7 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"  # anything else that begins with ESC
 )
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069]"
 )
 
 
@@ -55,7 +55,7 @@ class LineSplitter:
 
     def __init__(self, sink: Callable[[Sequence[str]], None], prefix: str = "") -> None:
         self._sink = sink
-        self._prefix = prefix
+        self._prefix = plain(clean_line(" ".join(prefix.split("\n"))))
         self._rest = ""
         self._tail: deque[str] = deque(maxlen=TAIL)
 

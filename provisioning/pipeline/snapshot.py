@@ -11,12 +11,14 @@ from crewship.devcontainer.policy import Policy
 from crewship.devcontainer.types import Hook, HookCommand, LayerKind
 from crewship.domain.errors import BuildStepFailed
 from crewship.engine.base import ImageConfig
-from provisioning.pipeline.context import AGENT_UID, Context, Tools
+from provisioning.pipeline.context import AGENT_UID, AGENT_USER, Context, Tools
 from provisioning.pipeline.layers import Made, commit_layer
 from provisioning.pipeline.probe import UserConflict
 from provisioning.pipeline.scratch import Env, Scratch, step_env, tar_of
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Both ways: the uid must be the agent's, and the name must not have become somebody else's too.
+VERIFY_SCRIPT = f"(id -u; id -un; id -u {AGENT_USER}) 2>&1; true"
 HASH_LABEL = "dev.crewship.config-hash"
 
 
@@ -106,9 +108,9 @@ def _profile_tar(scratch: Scratch, env: Env) -> bytes:
 def _verify(scratch: Scratch) -> None:
     """Raises UserConflict when features or hooks took the agent's name or uid away."""
     said = scratch.capture(
-        "Checking the agent user", ["/bin/sh", "-c", "id -u; id -un"], user=AGENT_UID
+        "Checking the agent user", ["/bin/sh", "-c", VERIFY_SCRIPT], user=AGENT_UID
     )
-    if said.split() != [AGENT_UID, "agent"]:
+    if said.split() != [AGENT_UID, AGENT_USER, AGENT_UID]:
         raise UserConflict(
             f"After the build the uid {AGENT_UID} is not the user agent any more ({said.strip()}).",
             hint="A feature or lifecycle command changed /etc/passwd; leave out that feature.",

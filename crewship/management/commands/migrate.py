@@ -15,7 +15,7 @@ from django.core.management.commands.migrate import Command as DjangoMigrate
 
 class Command(DjangoMigrate):
     def handle(self, *args: Any, **options: Any) -> str | None:
-        settings.CREWSHIP.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.CREWSHIP.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (settings.CREWSHIP.data_dir / "migrate.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return super().handle(*args, **options)

@@ -31,6 +31,7 @@ from provisioning.pipeline.context import (
 )
 from provisioning.pipeline.execute import execute
 from provisioning.pipeline.scratch import tar_of
+from provisioning.pipeline.snapshot import VERIFY_SCRIPT
 
 BASE = "debian:bookworm-slim"
 BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -144,8 +145,8 @@ def usual_programs(call: FakeExec) -> FakeRun | None:
     text = " ".join(call.argv)
     if "uid=1001" in text:
         return FakeRun("home=/home/agent\n")
-    if text.endswith("id -u; id -un"):
-        return FakeRun("1001\nagent\n")
+    if call.argv[-1] == VERIFY_SCRIPT:
+        return FakeRun("1001\nagent\n1001\n")
     if call.argv[:2] == ("mise", "bin-paths"):
         return FakeRun("/opt/mise/installs/node/22.1.0/bin\n")
     if call.argv[:2] == ("mise", "env"):

@@ -23,6 +23,7 @@ from crewship.domain.errors import (
 )
 from crewship.engine.base import ImageConfig, ImageInfo
 from crewship.engine.fake import FakeEngine, FakeExec, FakeRun
+from provisioning.pipeline.snapshot import VERIFY_SCRIPT
 from tests.provisioning.pipeline.kit import BASE, Kit, feature_of, features
 
 THREE = {"features": features(one={}, two={}, three={})}
@@ -229,9 +230,9 @@ def test_a_name_or_uid_that_is_taken_is_a_user_conflict(code: int, kit: Kit) -> 
     nothing_is_left(kit)
 
 
-@pytest.mark.parametrize("said", ["1001\nnode\n", "1002\nagent\n", ""])
+@pytest.mark.parametrize("said", ["1001\nnode\n1001\n", "1001\nagent\n0\n", "1001\nno name\n", ""])
 def test_a_build_that_took_the_agents_uid_away_is_a_user_conflict(said: str, kit: Kit) -> None:
-    kit.engine.on_exec(lambda call: FakeRun(said) if call.argv[-1] == "id -u; id -un" else None)
+    kit.engine.on_exec(lambda call: FakeRun(said) if call.argv[-1] == VERIFY_SCRIPT else None)
     with pytest.raises(ConfigError) as caught:
         kit.build()
     assert caught.value.error_code == "user_conflict"

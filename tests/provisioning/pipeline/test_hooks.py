@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crewship.engine.fake import FakeExec, FakeRun
+from provisioning.pipeline.snapshot import VERIFY_SCRIPT
 from tests.provisioning.pipeline.kit import Kit, features
 
 ALL = {
@@ -23,7 +24,7 @@ def ran(kit: Kit) -> list[FakeExec]:
     calls: list[FakeExec] = []
 
     def note(call: FakeExec) -> None:
-        if call.user == "1001" and call.argv[-1] != "id -u; id -un" and call.argv[0] != "mise":
+        if call.user == "1001" and call.argv[-1] != VERIFY_SCRIPT and call.argv[0] != "mise":
             calls.append(call)
 
     kit.engine.on_exec(note)
