@@ -103,6 +103,29 @@ SIZES = (
     config("100 KB of ä", '{"name": "' + "ä" * (50 * KB - 6) + '"}', accepted=True),
     config("more than 100 KB of ä", '{"name": "' + "ä" * (50 * KB - 5) + '"}', "too_large"),
     config("2 MB", _padded("{}", 1_900_000), "too_large"),
+    config(
+        "a value of exactly 32 kB",
+        '{"containerEnv": {"A": "' + "x" * 32 * KB + '"}}',
+        accepted=True,
+    ),
+    config(
+        "values of exactly 64 kB",
+        '{"containerEnv": {"A": "%s", "B": "%s"}}' % (("x" * 32 * KB,) * 2),
+        accepted=True,
+    ),
+    config(
+        "a command of exactly 4,096", '{"postStartCommand": "' + "ä" * 4096 + '"}', accepted=True
+    ),
+    config("a command of 4,097", '{"postStartCommand": "' + "ä" * 4097 + '"}', "hook_too_long"),
+    config(
+        "exactly 32 variables", '{"containerEnv": {%s}}' % _members(32, '"A#":""'), accepted=True
+    ),
+    config(
+        "exactly 50 features",
+        '{"features": {%s}}' % _members(50, f'"{OURS}/f#":true'),
+        accepted=True,
+    ),
+    mise("exactly 32 tools", '{"tools": {%s}}' % _members(32, '"t#":"1"'), accepted=True),
     mise("exactly 10 KB", _padded('{"tools": {"node": "22"}}', 10 * KB), accepted=True),
     mise("10 KB and 1 byte", _padded('{"tools": {"node": "22"}}', 10 * KB + 1), "too_large"),
     mise("exactly 10 KB of TOML", _padded("[tools]\n", 10 * KB), accepted=True),

@@ -96,7 +96,7 @@ def override(rng: Random) -> Json:
 
 def command(rng: Random) -> Json:
     array = [rng.choice(("true", "echo")), *(text(rng) for _ in range(rng.randint(0, 3)))]
-    long = "x" * 4096
+    long = "x" * (4096 if rng.random() < 0.1 else 40)
     return rng.choice((text(rng), "", None, array, array, f"echo {text(rng)}", long))
 
 
@@ -109,7 +109,7 @@ def env(rng: Random) -> Json:
     many = 30 if rng.random() < 0.05 else rng.randint(0, 4)
     made = {name(rng): text(rng) for _ in range(many)}
     if rng.random() < 0.02:
-        made["LONG"] = "x" * 32 * 1024
+        made["LONG"] = "x" * 8192
     if rng.random() < 0.3:
         made["PATH"] = rng.choice(("/opt/bin", "/opt/bin:${containerEnv:PATH}"))
     return made
