@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from cache.models import CachedImage, Layer
+from catalogs.entries import bundled_runtimes
 from crewship.cli.plan import Planned
 from crewship.devcontainer.label import LABEL, read_label
 from crewship.devcontainer.plan import make_plan
@@ -94,13 +95,13 @@ def _mise(spec: CrewSpec, options: Options) -> tuple[MiseSpec, str]:
     operators can change them."""
     if not any("" in tool.versions for tool in spec.mise.tools):
         return spec.mise, ""
-    unknown = "Default versions of mise tools are unknown: this installation has no database yet."
+    if not _has_database():  # so nobody has changed one
+        bundled = {x.key: x.default_version for x in bundled_runtimes() if x.default_version}
+        return with_default_versions(spec.mise, bundled), ""
     try:
-        if _has_database():
-            return with_default_versions(spec.mise, build_options(options).default_versions), ""
+        return with_default_versions(spec.mise, build_options(options).default_versions), ""
     except DatabaseError:
-        unknown = "Default versions of mise tools are unknown: the database can't be read."
-    return spec.mise, unknown
+        return spec.mise, "Default versions of mise tools are unknown: the database can't be read."
 
 
 def _mise_digest(
