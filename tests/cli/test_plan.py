@@ -131,7 +131,8 @@ def test_a_toml_mise_config_will_do(plan: Plan) -> None:
 def test_a_lock_is_in_the_hash(plan: Plan) -> None:
     digest = f"sha256:{'a' * 64}"
     entry = {"resolved": f"{OURS}/fig@{digest}", "integrity": digest, "version": "1"}
-    config, lock = {"features": {FIG: {}}}, {"features": {FIG: entry}}
+    config: dict[str, Any] = {"features": {FIG: {}}}
+    lock = {"features": {FIG: entry}}
     spec = read_crew(json.dumps(config), None, None, POLICY, json.dumps(lock))
     _, out = plan(config, {FIG: {}}, lock=lock)
     assert out["config_hash"] == config_hash(spec) != plan(config, {FIG: {}})[1]["config_hash"]
@@ -212,9 +213,9 @@ def test_a_setting_that_cannot_be_used_is_named(
 
 
 def test_the_order_of_keys_and_comments_change_nothing_but_the_text(plan: Plan) -> None:
-    metadata = {f"{OURS}/{n}:1": {} for n in "abc"}
+    metadata: dict[str, Any] = {f"{OURS}/{n}:1": {} for n in "abc"}
     _, one = plan({"features": {ref: {} for ref in metadata}, "image": "debian:12"}, metadata)
-    backwards = {ref: {} for ref in reversed(metadata)}
+    backwards: dict[str, Any] = {ref: {} for ref in reversed(metadata)}
     text = json.dumps({"image": "debian:12", "features": backwards})
     _, other = plan(f"// c\n{text}", metadata)
     assert canonical(one) == canonical(other)

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from crewship.domain import errors
+from crewship.domain.meanings import TEXTS
 from crewship.management.commands import error_page
 from crewship.management.commands.error_page import PACKAGES, read_sources, render
 from crewship.web.problems import CODE_OF_STATUS, STATUS_OF
@@ -102,7 +103,7 @@ def test_a_code_without_a_meaning_is_named(text: str, tmp_path: Path) -> None:
 
 
 def test_a_meaning_of_what_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(error_page, "TEXTS", {**error_page.TEXTS, "long_gone": "…"})
+    monkeypatch.setattr(error_page, "TEXTS", {**TEXTS, "long_gone": "…"})
     with pytest.raises(CommandError, match="long_gone"):
         render(read_sources(ROOT))
 
