@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -18,7 +20,7 @@ from crewship.registry.client import OciClient
 from crewship.registry.credentials import IDENTITY_USER, credentials_for
 from crewship.registry.features import FeatureFetcher
 from crewship.registry.mise import MiseSource, ensure_mise
-from crewship.registry.options import RegistryOptions
+from crewship.registry.options import Credentials, RegistryOptions
 from crewship.settings.options import Options
 from provisioning.ledger import DatabaseLedger
 from provisioning.models import ProvisionJob
@@ -37,8 +39,18 @@ def registry_options(options: Options) -> RegistryOptions:
         layouts={prefix: Path(path) for prefix, path in given.layouts.items()},
         plain_http=frozenset(given.plain_http),
         ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
-        auth=credentials_for,
+        auth=partial(registry_login, given.tokens),
     )
+
+
+def registry_login(tokens: Mapping[str, str], host: str) -> Credentials | None:
+    """How this installation logs in at a registry: CREWSHIP_REGISTRY_TOKENS (``secret``, for
+    registries that take any user with it, or ``user:secret``), else what docker's login left."""
+    given = tokens.get(host)
+    if not given:
+        return credentials_for(host)
+    user, separator, secret = given.partition(":")
+    return (user, secret) if separator else ("crewship", given)
 
 
 def catalog_sources(options: Options) -> Sources:
@@ -83,12 +95,12 @@ def tools_for(job: ProvisionJob, host: DockerHost, emit: Emit, cancel: Event) ->
         cancel=cancel,
         options=build_options(options),
         mise=lambda platform: ensure_mise(MiseSource.parse(options.mise_source), platform, blobs),
-        credentials=_image_credentials,
+        credentials=partial(_image_credentials, options.registry.tokens),
     )
 
 
-def _image_credentials(registry: str) -> RegistryCredentials | None:
-    found = credentials_for(registry)
+def _image_credentials(tokens: Mapping[str, str], registry: str) -> RegistryCredentials | None:
+    found = registry_login(tokens, registry)
     if found is None:
         return None
     user, secret = found

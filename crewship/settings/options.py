@@ -41,6 +41,7 @@ class RegistrySettings:
     mirrors: dict[str, str] = field(default_factory=dict)
     layouts: dict[str, str] = field(default_factory=dict)
     plain_http: tuple[str, ...] = ()
+    tokens: dict[str, str] = field(default_factory=dict, repr=False)  # host -> [user:]secret
     ca_bundle: str = ""
 
 
@@ -97,6 +98,7 @@ def read_options(base_dir: Path) -> Options:
             mirrors=env.pairs("CREWSHIP_REGISTRY_MIRRORS"),
             layouts=env.pairs("CREWSHIP_FEATURE_LAYOUTS"),
             plain_http=env.items("CREWSHIP_REGISTRY_PLAIN_HTTP"),
+            tokens=env.pairs("CREWSHIP_REGISTRY_TOKENS"),
             ca_bundle=env.text("CREWSHIP_CA_BUNDLE"),
         ),
     )
