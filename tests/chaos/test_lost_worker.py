@@ -31,7 +31,9 @@ def own_api(own_stack: Stack) -> Api:
 
 def _containers(client: docker.DockerClient, job: str) -> list[str]:
     prefix = f"crewship-build-{job.removeprefix('job_').lower()}"
-    names = [c.name or "" for c in client.containers.list(all=True)]
+    # The list alone: the SDK's objects look at each container again, which may be gone by then.
+    listed = client.api.containers(all=True)
+    names = [name.lstrip("/") for c in listed for name in c["Names"] or []]
     return [name for name in names if name.startswith(prefix)]
 
 
