@@ -61,10 +61,6 @@ class Options:
     gc: GcOptions
     registry: RegistrySettings
 
-    @property
-    def host_workspace_scope(self) -> bool:
-        return self.cache_scope == "workspace"
-
 
 def runtime_dir_for(data_dir: Path) -> Path:
     """A short directory of this user's for the sockets of one data directory."""

@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from tests.stack.features import ref
+from tests.stack.images import build_containers
 from tests.stack.server import Api, Stack, running_stack, wait_until
 
 pytestmark = pytest.mark.chaos
@@ -29,14 +30,6 @@ def own_api(own_stack: Stack) -> Api:
     return own_stack.bootstrap()
 
 
-def _containers(client: docker.DockerClient, job: str) -> list[str]:
-    prefix = f"crewship-build-{job.removeprefix('job_').lower()}"
-    # The list alone: the SDK's objects look at each container again, which may be gone by then.
-    listed = client.api.containers(all=True)
-    names = [name.lstrip("/") for c in listed for name in c["Names"] or []]
-    return [name for name in names if name.startswith(prefix)]
-
-
 def _start_slow(api: Api, config: Config, count: int = 600) -> str:
     crew = api.crew("slow", config(features={ref("note"): {}, ref("slow"): {"count": str(count)}}))
     api.provision(crew)
@@ -49,12 +42,12 @@ def test_a_killed_workers_job_is_taken_from_it_within_30_s(
 ) -> None:
     crew = _start_slow(own_api, config)
     job = own_api.jobs(crew)[0]["id"]
-    left = _containers(docker_client, job)
+    left = build_containers(docker_client, job)
     [worker, *_] = sorted(own_stack.pids("crewship_worker"))
     os.kill(worker, signal.SIGKILL)
 
     def taken() -> bool:
-        gone = not set(left) & set(_containers(docker_client, job))
+        gone = not set(left) & set(build_containers(docker_client, job))
         events = own_stack.rows(
             "SELECT data FROM provisioning_jobevent WHERE job_id = ? AND kind = 'job.state'", job
         )
@@ -87,7 +80,7 @@ def test_a_stopped_installation_leaves_the_job_pending_and_nothing_running(
     own_stack.stop()
     [(state,)] = own_stack.rows("SELECT state FROM provisioning_provisionjob WHERE id = ?", job)
     assert state == "pending"
-    assert not _containers(docker_client, job)
+    assert not build_containers(docker_client, job)
     assert own_stack.pids("") == []
 
 

@@ -9,18 +9,11 @@ import docker
 import pytest
 
 from tests.stack.features import ref
+from tests.stack.images import build_containers
 from tests.stack.server import Api, wait_until
 
 pytestmark = pytest.mark.engine
 Config = Callable[..., dict[str, Any]]
-
-
-def _containers(client: docker.DockerClient, job: str) -> list[str]:
-    prefix = f"crewship-build-{job.removeprefix('job_').lower()}"
-    # The list alone: the SDK's objects look at each container again, which may be gone by then.
-    listed = client.api.containers(all=True)
-    names = [name.lstrip("/") for c in listed for name in c["Names"] or []]
-    return [name for name in names if name.startswith(prefix)]
 
 
 @pytest.fixture
@@ -35,10 +28,10 @@ def test_a_cancelled_job_is_dead_within_5_s(
     api.provision(slow_crew)
     wait_until(lambda: "| second 2" in api.status(slow_crew).get("log_tail", []), 60, "it runs")
     job = api.jobs(slow_crew)[0]["id"]
-    assert _containers(docker_client, job)
+    assert build_containers(docker_client, job)
     answer = api.http.post(f"/crews/{slow_crew}/provision/cancel")
     assert answer.json() == {"cancelled": True, "job_id": job, "status": "idle"}
-    wait_until(lambda: not _containers(docker_client, job), 5, "its container is gone")
+    wait_until(lambda: not build_containers(docker_client, job), 5, "its container is gone")
     assert api.status(slow_crew)["status"] == "idle"
     assert api.jobs(slow_crew)[0]["state"] == "cancelled"
 
