@@ -31,6 +31,10 @@ class ProvisionJob(models.Model):
     leader = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followers")
     state = models.CharField(max_length=10, choices=JobState.choices, default=JobState.PENDING)
     rebuild = models.BooleanField(default=False)
+    refresh = models.BooleanField(
+        default=False,
+        help_text="A rebuild that leaves the crew's marker until it is done, then restarts agents.",
+    )
     config_hash = models.CharField(max_length=64)
     devcontainer_config = models.TextField()
     mise_config = models.TextField(null=True)  # noqa: DJ001  # null: the crew had none
