@@ -13,6 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 CREWSHIP = read_options(BASE_DIR)
 
 SECRET_KEY = secret_key(CREWSHIP.data_dir)
+SECRET_KEY_FALLBACKS = list(env.items("CREWSHIP_SECRET_KEY_FALLBACKS"))
 DEBUG = env.flag("CREWSHIP_DEBUG")
 ALLOWED_HOSTS = list(env.items("CREWSHIP_ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]")))
 CSRF_TRUSTED_ORIGINS = list(env.items("CREWSHIP_TRUSTED_ORIGINS"))

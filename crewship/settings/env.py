@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from ipaddress import IPv4Network
 from pathlib import Path
 
 
@@ -36,6 +38,32 @@ def integer(name: str, default: int, *, least: int = 0) -> int:
         raise SettingsError(f"{name} is {raw!r}; use a whole number") from err
     if value < least:
         raise SettingsError(f"{name} is {value}; the least is {least}")
+    return value
+
+
+def number(name: str, default: float, *, least: float = 0) -> float:
+    """Plain decimal notation; no infinity and no not-a-number."""
+    raw = text(name)
+    if not raw:
+        return default
+    try:
+        value = float(raw)
+    except ValueError as err:
+        raise SettingsError(f"{name} is {raw!r}; use a number") from err
+    if not least <= value < math.inf:
+        raise SettingsError(f"{name} is {raw}; the least is {least:g}")
+    return value
+
+
+def subnet(name: str, default: str) -> IPv4Network:
+    """A range of private IPv4 addresses such as 10.213.0.0/16, no smaller than a /24."""
+    raw = text(name, default)
+    try:
+        value = IPv4Network(raw)
+    except ValueError as err:
+        raise SettingsError(f"{name} is {raw!r}; use a range such as {default}") from err
+    if not value.is_private or value.prefixlen > 24:
+        raise SettingsError(f"{name} is {raw}; use private addresses, at least a /24")
     return value
 
 

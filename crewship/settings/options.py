@@ -9,10 +9,13 @@ import hashlib
 import os
 import secrets
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from crewship.devcontainer.policy import Policy
 from crewship.settings import env
+
+_SUBNETS = IPv4Network("10.213.0.0/16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,17 @@ class GcOptions:
     interval_s: int = 1800
     floor_s: int = 300  # no image younger than this is ever removed
     layer_keep_s: int = 7 * 86400  # how long a layer that no image stands on is kept
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """Memory, processors and processes are what an agent gets, and the most a crew may give it."""
+
+    memory_mb: int = 2048
+    cpus: float = 2.0
+    pids: int = 512
+    grace_s: int = 10  # between asking an agent to end (SIGTERM) and killing it
+    subnets: IPv4Network = _SUBNETS  # crews' networks are cut from it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,7 @@ class Options:
     policy: Policy
     limits: Limits
     gc: GcOptions
+    agents: AgentOptions
     registry: RegistrySettings
 
 
@@ -90,6 +105,7 @@ def read_options(base_dir: Path) -> Options:
         policy=_read_policy(),
         limits=_read_limits(),
         gc=_read_gc(),
+        agents=_read_agents(),
         registry=RegistrySettings(
             mirrors=env.pairs("CREWSHIP_REGISTRY_MIRRORS"),
             layouts=env.pairs("CREWSHIP_FEATURE_LAYOUTS"),
@@ -137,6 +153,17 @@ def _read_gc() -> GcOptions:
         interval_s=env.integer("CREWSHIP_CACHE_GC_INTERVAL", usual.interval_s, least=1),
         floor_s=env.integer("CREWSHIP_CACHE_GC_FLOOR", usual.floor_s),
         layer_keep_s=env.integer("CREWSHIP_LAYER_KEEP", usual.layer_keep_s),
+    )
+
+
+def _read_agents() -> AgentOptions:
+    usual = AgentOptions()
+    return AgentOptions(
+        memory_mb=env.integer("CREWSHIP_AGENT_MEMORY_MB", usual.memory_mb, least=16),
+        cpus=env.number("CREWSHIP_AGENT_CPUS", usual.cpus, least=0.05),
+        pids=env.integer("CREWSHIP_AGENT_PIDS", usual.pids, least=16),
+        grace_s=env.integer("CREWSHIP_AGENT_GRACE", usual.grace_s),
+        subnets=env.subnet("CREWSHIP_AGENT_SUBNETS", str(usual.subnets)),
     )
 
 
