@@ -97,6 +97,9 @@ class Agent(models.Model):
     sealed_env = models.TextField(
         blank=True, editable=False, help_text="Secret values, encrypted as one JSON object."
     )
+    secret_names = models.JSONField(
+        default=list, editable=False, help_text="Names of the secret values, to be shown."
+    )
     wants_running = models.BooleanField(default=False)
     asked = models.PositiveIntegerField(default=0, editable=False)
     done = models.PositiveIntegerField(default=0, editable=False)

@@ -34,6 +34,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "not_found": "There is no such thing, or no such route; in a plan: no such feature.",
     "nothing_resolved": "No job resolved the features of the crew's present config yet.",
     "rate_limited": "The workspace's starts of this minute are used up; see Retry-After.",
+    "secrets_unreadable": "An agent's secrets were sealed under a key that is not here any more.",
     "tag_invalid": "The tag in the URL is not one of a cached image.",
     "throttled": "This user or address sent too many requests; Retry-After says when to go on.",
     "token_not_found": "No such token is among the caller's.",
