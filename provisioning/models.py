@@ -127,3 +127,79 @@ class ScratchContainer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AgentContainer(models.Model):
+    """An agent's container, written down by the host's watcher before it is made.
+
+    Rows outlive their agent: the container of a row whose agent is gone is stopped and removed,
+    then the row. Nothing else authorises a removal, as with ScratchContainer.
+    """
+
+    host_name = models.CharField(max_length=63)
+    name = models.CharField(max_length=120)
+    agent_id = models.CharField(max_length=70, db_index=True)
+    crew_id = models.CharField(max_length=70, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host_name", "name"], name="agent_container_name_once_a_host"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AgentNetwork(models.Model):
+    """The network that a crew's agents share, written down by the host's watcher before it is
+    made. Rows outlive their crew: the network of a row whose crew is gone is removed, then the
+    row, once no container is in it."""
+
+    host_name = models.CharField(max_length=63)
+    name = models.CharField(max_length=120)
+    crew_id = models.CharField(max_length=70)
+    subnet = models.CharField(max_length=18, help_text="Such as 10.213.4.0/24.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host_name", "name"], name="agent_network_name_once_a_host"
+            ),
+            models.UniqueConstraint(
+                fields=["host_name", "subnet"], name="agent_subnet_once_a_host"
+            ),
+            models.UniqueConstraint(
+                fields=["host_name", "crew_id"], name="agent_network_once_a_crew"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AgentVolume(models.Model):
+    """A volume that a crew's agents have data in, written down by the host's watcher before it is
+    made. Rows outlive their crew: whoever deletes it says whether its volumes stay (the row stays
+    as the record of whose they were) or go: ``delete_at`` is set, and the watcher removes volume
+    and row as soon as no container uses it."""
+
+    host_name = models.CharField(max_length=63)
+    name = models.CharField(max_length=200)
+    crew_id = models.CharField(max_length=70, db_index=True)
+    target = models.CharField(max_length=500, help_text="Where agents find it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    delete_at = models.DateTimeField(null=True, blank=True, help_text="Since when it is to go.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host_name", "name"], name="agent_volume_name_once_a_host"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
