@@ -17,7 +17,7 @@ from crewship.web.downloads import text_download
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
 from crewship.workspaces.views import WorkspaceViewSet
-from provisioning.agents import restart_agents
+from provisioning.agents.services import restart_agents
 from provisioning.api.serializers import (
     CancelOutput,
     JobOutput,
