@@ -54,6 +54,14 @@ class EmbeddedRedis:
             *("--daemonize", "no"),
         )
 
+    def make_room(self) -> None:
+        """The socket's directory is there, and only this user's. Raises RedisUnavailable."""
+        make_private(self.socket.parent)
+
+    def is_reachable(self) -> bool:
+        """Whether the socket has a name: a cleaner of /tmp may take it from a running server."""
+        return self.socket.is_socket()
+
     def answers(self) -> bool:
         """Whether a server has loaded its data and answers on the socket."""
         try:

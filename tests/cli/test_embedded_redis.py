@@ -18,6 +18,7 @@ from redis import Redis
 from crewship.cli.embedded_redis import EmbeddedRedis, find_server, make_private, prepare
 from crewship.cli.supervisor.child import ChildSpec, Stage
 from crewship.cli.supervisor.output import Screen
+from crewship.cli.supervisor.services import Bind, Services
 from crewship.cli.supervisor.supervisor import Supervisor
 from crewship.domain.errors import RedisUnavailable
 
@@ -163,3 +164,23 @@ def test_another_users_socket_directory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: made.stat().st_uid + 1)
     with pytest.raises(RedisUnavailable, match="not a directory of this user"):
         make_private(made)
+
+
+@pytest.mark.parametrize("lost", ["the socket", "its directory"])
+def test_it_is_started_again_when_a_cleaner_took(
+    supervisor: Supervisor, redis: EmbeddedRedis, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crewship.cli.supervisor.child.LOOK_S", 0.05)
+    services = Services(
+        Bind("127.0.0.1", 1), 1, redis.data_dir.parent, redis, redis.url, dict(os.environ)
+    )
+    child = supervisor.start(services.redis_spec(redis))
+    supervisor.wait_ready(child, redis.answers, PATIENCE_S)
+    supervisor.turn(0.1)
+    supervisor.turn(0.1)
+    if lost == "the socket":
+        redis.socket.unlink()
+    else:
+        shutil.rmtree(redis.socket.parent)
+    supervisor.wait_until(redis.answers, PATIENCE_S, "redis")
+    assert child.crashes == 1

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ from crewship.cli.supervisor.output import ChildLog, Screen
 from crewship.cli.supervisor.process import kill_group, reap, spawn
 
 READS_PER_TURN = 16
+LOOK_S = 5.0  # between two looks at a child's ``is_sound``
 
 
 class Stage(StrEnum):
@@ -58,6 +59,8 @@ class ChildSpec:
     grace_s: float = 10.0  # between SIGTERM and SIGKILL
     restart: bool = True  # False: a one-off, whose exit code is the result
     quiet: bool = False  # its lines go to its file only
+    before: Callable[[], object] | None = None  # done before each start
+    is_sound: Callable[[], bool] | None = None  # quick; looked at once it was sound
 
 
 class Child:
@@ -76,6 +79,8 @@ class Child:
         self._backoff = backoff
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
+        self._look_at = 0.0
+        self._was_sound = False
 
     @property
     def pid(self) -> int | None:
@@ -87,6 +92,8 @@ class Child:
 
     def start(self, now: float) -> None:
         """It runs, with a log file that is new when the old one was long."""
+        if self.spec.before is not None:
+            self.spec.before()
         self.log = ChildLog(self.spec.name, self._log_dir, self._screen, quiet=self.spec.quiet)
         read, write = os.pipe()
         os.set_blocking(read, False)
@@ -98,6 +105,7 @@ class Child:
         self.state = ChildState.RUNNING
         self.deadline = None
         self._started_at = now
+        self._look_at, self._was_sound = now, False
 
     def read(self) -> None:
         """What the child wrote is in its log, as much as a turn allows; closed at its end."""
@@ -126,11 +134,14 @@ class Child:
             self.state = ChildState.ENDED
 
     def tick(self, now: float) -> None:
-        """Notices an exit, restarts after the pause, kills after the grace."""
+        """Notices an exit or a child that is of no use any more, restarts after the pause, kills
+        after the grace."""
         if self._process and self.state in {ChildState.RUNNING, ChildState.STOPPING}:
             code = reap(self._process)
             if code is not None:
                 self._ended(code, now)
+        if self._process and self.state is ChildState.RUNNING:
+            self._look(now)
         if self.deadline is None or now < self.deadline:
             return
         if self.state is ChildState.WAITING:
@@ -139,6 +150,17 @@ class Child:
             self._say(f"{self.spec.name} did not stop in {self.spec.grace_s:g} s; killing it")
             self.deadline = None
             kill_group(self._process)
+
+    def _look(self, now: float) -> None:
+        """A child that was sound and is not any more is killed, and so started again."""
+        if self.spec.is_sound is None or now < self._look_at or self._process is None:
+            return
+        self._look_at = now + LOOK_S
+        sound = self.spec.is_sound()
+        if self._was_sound and not sound:
+            self._say(f"{self.spec.name} runs but can't be used; killing it")
+            kill_group(self._process)
+        self._was_sound = sound
 
     def _ended(self, code: int, now: float) -> None:
         self.read()

@@ -93,7 +93,15 @@ class Services:
         return env
 
     def redis_spec(self, redis: EmbeddedRedis) -> ChildSpec:
-        return ChildSpec("redis", redis.argv, self.environ, stage=Stage.STORE, quiet=True)
+        return ChildSpec(
+            "redis",
+            redis.argv,
+            self.environ,
+            stage=Stage.STORE,
+            quiet=True,
+            before=redis.make_room,
+            is_sound=redis.is_reachable,
+        )
 
     def migrate_spec(self) -> ChildSpec:
         argv = _python("django", "migrate", "--noinput")
