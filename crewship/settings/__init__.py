@@ -30,17 +30,20 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_rq",
+    "django_htmx",
     "crewship.workspaces",
     "crewship.crews",
     "catalogs",
     "cache",
     "provisioning",
+    "crewship.dashboard.apps.DashboardConfig",
     "crewship.apps.CrewshipConfig",
 ]
 
 MIDDLEWARE = [
     "crewship.web.requests.RequestIdMiddleware",
     "crewship.web.problems.ProblemMiddleware",
+    "crewship.web.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -49,6 +52,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 ROOT_URLCONF = "crewship.urls"
@@ -109,7 +113,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "dashboard:sign-in"
 
 CACHES = {
     "default": {

@@ -1,0 +1,50 @@
+// What every page does: menus that close, dialogs that open, ages that stay true.
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  // For browsers without invoker commands; with them this has happened already.
+  const opener = event.target.closest("button[commandfor]");
+  if (opener && !("command" in HTMLButtonElement.prototype)) {
+    const dialog = document.getElementById(opener.getAttribute("commandfor"));
+    if (opener.getAttribute("command") === "show-modal") dialog?.showModal();
+    else dialog?.close();
+  }
+  const copier = event.target.closest("button[data-copy]");
+  if (copier) copy(copier);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+async function copy(button) {
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  const before = button.textContent;
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = before), 2000);
+}
+
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"]];
+
+export function ago(seconds) {
+  if (seconds < 10) return "just now";
+  for (const [size, unit] of UNITS) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return `${Math.floor(seconds)} s ago`;
+}
+
+export function refreshAges(root = document) {
+  for (const time of root.querySelectorAll("time[data-ago]")) {
+    const text = ago((Date.now() - Date.parse(time.dateTime)) / 1000);
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+setInterval(refreshAges, 10_000);

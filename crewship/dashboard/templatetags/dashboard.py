@@ -1,0 +1,104 @@
+"""How the dashboard writes times, durations, sizes and icons."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Final
+
+import lucide
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"))
+_ICON_NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16) -> SafeString:
+    """A Lucide icon as inline SVG, hidden from screen readers: the text beside it says it."""
+    if not _ICON_NAME.fullmatch(name):
+        name = "box"
+    attributes = {"class": "icon", "aria_hidden": "true", "focusable": "false"}
+    try:
+        svg = lucide._render_icon(name, size, **attributes)
+    except lucide.IconDoesNotExist:  # a catalog may name an icon that this version lacks
+        svg = lucide._render_icon("box", size, **attributes)
+    return mark_safe(svg)  # noqa: S308  # made of the package's own files
+
+
+@register.filter
+def ago(at: datetime | None) -> SafeString | str:
+    """``3 min ago`` with the exact time as the tooltip; live.js keeps it true."""
+    if at is None:
+        return "never"
+    seconds = (timezone.now() - at).total_seconds()
+    return format_html(
+        '<time datetime="{}" title="{}" data-ago>{}</time>',
+        at.isoformat(timespec="seconds"),
+        f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        "just now" if seconds < 10 else f"{span(seconds)} ago",
+    )
+
+
+@register.filter
+def until(at: datetime) -> SafeString:
+    """``in 12 d``, or ``expired``, with the exact time as the tooltip."""
+    seconds = (at - timezone.now()).total_seconds()
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        at.isoformat(timespec="seconds"),
+        f"{at:%Y-%m-%d %H:%M:%S} UTC",
+        f"in {span(seconds)}" if seconds > 0 else "expired",
+    )
+
+
+@register.filter
+def span(seconds: float) -> str:
+    """The biggest unit of a span: ``41 s``, ``3 min``, ``12 d``."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """As exact as is useful: ``0.4 s``, ``41 s``, ``3 min 07 s``, ``1 h 02 min``."""
+    if seconds is None:
+        return ""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Bytes as docker writes them, in powers of 1000: ``1.2 GB``."""
+    value = float(count or 0)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"
+
+
+@register.filter
+def short_hash(text: str | None) -> str:
+    """The first 12 digits of a hash or digest, without ``sha256:``."""
+    return (text or "").removeprefix("sha256:")[:12]
+
+
+@register.filter
+def leaf(ref: str) -> str:
+    """``python:1`` of ``ghcr.io/devcontainers/features/python:1``."""
+    return ref.rsplit("/", 1)[-1]
