@@ -4,12 +4,17 @@
 import os
 import sys
 
+from crewship.domain.errors import SettingsError
+
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except SettingsError as error:
+        sys.exit(f"{error}\n{error.error_hint}")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,6 @@ from rich.console import Console
 from catalogs.bundled import FEATURES, NAMESPACE
 from catalogs.pack import pack_features
 from crewship.cli.node_mirror import bridge_address, ensure_mirror, serve_in_background
-from crewship.settings import env
-from crewship.settings.options import read_options
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -57,6 +55,9 @@ def demo(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build afresh.")] = False,
 ) -> None:
     """Start everything, provision a crew, show its image, and go on serving."""
+    # Imported late: the secret key is made when the settings are first imported.
+    from crewship.settings.options import read_options
+
     options = read_options(PROJECT)
     bind = f"127.0.0.1:{_free_port(8000)}"
     environment = {**os.environ, **_build_environment(options.data_dir)}
@@ -93,6 +94,8 @@ def _free_port(wanted: int) -> int:
 def _build_environment(data_dir: Path) -> dict[str, str]:
     """Settings that let the demo build anywhere: bundled features, and a node mirror of our own
     where nodejs.org can't be reached."""
+    from crewship.settings import env
+
     layout = data_dir / "bundled-features"
     pack_features(FEATURES, layout, NAMESPACE)
     out = {"CREWSHIP_FEATURE_LAYOUTS": f"{NAMESPACE}={layout}"}

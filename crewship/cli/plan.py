@@ -64,8 +64,8 @@ def plan(
 
     Exit code 1 when the config can't be planned, 2 when something needed can't be reached.
     """
-    policy = _policy()
     try:
+        policy = _policy()
         spec = _read(config, mise, lock, image, policy)
         planned = _plan_offline(spec, metadata, policy) if metadata else _plan_on_host(spec)
     except CrewshipError as error:
@@ -130,15 +130,9 @@ def _policy() -> Policy:
     # signs nothing and leaves nothing behind, so it brings one of its own.
     if "crewship.settings" not in sys.modules:
         os.environ.setdefault("CREWSHIP_SECRET_KEY", "a plan signs nothing")
-    from crewship.settings.env import SettingsError
+    from crewship.settings.options import read_options
 
-    try:
-        from crewship.settings.options import read_options
-
-        return read_options(PROJECT).policy
-    except SettingsError as error:
-        sys.stderr.write(f"crewship plan: {error}\n")
-        raise typer.Exit(2) from error
+    return read_options(PROJECT).policy
 
 
 def _read(

@@ -13,7 +13,6 @@ from crewship.cli import embedded_redis
 from crewship.cli.supervisor.lock import locked
 from crewship.cli.supervisor.services import Bind, Services, serve
 from crewship.cli.supervisor.supervisor import Supervisor
-from crewship.domain.errors import CrewshipError
 
 
 def start(
@@ -24,21 +23,16 @@ def start(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Jobs that can run at once.")] = 2,
 ) -> None:
-    """Run web, workers, engine watcher, scheduler and, unless CREWSHIP_REDIS_URL is set, a Redis.
+    """Run the whole product on this machine.
 
-    Ends on SIGTERM or Ctrl-C with nothing left running; running jobs go back to pending.
+    Web, workers, engine watcher, scheduler and, unless CREWSHIP_REDIS_URL is set, a Redis. Ends
+    on SIGTERM or Ctrl-C with nothing left running; running jobs go back to pending.
     """
     try:
         address = Bind.parse(bind)
     except ValueError as err:
         raise typer.BadParameter(str(err), param_hint="--bind") from err
-    try:
-        _run(address, data_dir, workers)
-    except CrewshipError as err:
-        sys.stderr.write(f"crewship start: {err.message}\n")
-        if err.error_hint:
-            sys.stderr.write(f"{err.error_hint}\n")
-        raise typer.Exit(2) from err
+    _run(address, data_dir, workers)
 
 
 def _run(bind: Bind, data_dir: Path | None, workers: int) -> None:

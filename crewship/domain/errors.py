@@ -288,6 +288,13 @@ class RedisUnavailable(Unavailable):
     hint = "Set CREWSHIP_REDIS_URL to a Redis or Valkey server, or install redis-server."
 
 
+class SettingsError(CrewshipError):
+    """An environment variable has a value that cannot be used; the message names it."""
+
+    code = "setting_invalid"
+    hint = "Correct or unset the variable; the README's table of settings says what it takes."
+
+
 class LockMismatch(ConfigError):
     """A lock given with the config names content that the registry does not have."""
 

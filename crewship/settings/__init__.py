@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from crewship.domain.errors import SettingsError
 from crewship.settings import env
 from crewship.settings.options import read_options, secret_key
 
@@ -94,7 +95,7 @@ def _database() -> dict[str, Any]:  # Any: Django's own option bag
         }
     parts = urlparse(url)
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise env.SettingsError("CREWSHIP_DATABASE_URL must begin with postgresql://")
+        raise SettingsError("CREWSHIP_DATABASE_URL must begin with postgresql://")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),

@@ -7,9 +7,7 @@ import os
 from ipaddress import IPv4Network
 from pathlib import Path
 
-
-class SettingsError(Exception):
-    """An environment variable has a value that cannot be used; the message names it."""
+from crewship.domain.errors import SettingsError
 
 
 def text(name: str, default: str = "") -> str:

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from crewship.devcontainer.policy import Policy
+from crewship.domain.errors import SettingsError
 from crewship.settings import env
 
 _SUBNETS = IPv4Network("10.213.0.0/16")
@@ -91,7 +92,7 @@ def read_options(base_dir: Path) -> Options:
     redis_url = env.text("CREWSHIP_REDIS_URL")
     scope = env.text("CREWSHIP_CACHE_SCOPE", "host")
     if scope not in {"host", "workspace"}:
-        raise env.SettingsError(f"CREWSHIP_CACHE_SCOPE is {scope!r}; use host or workspace")
+        raise SettingsError(f"CREWSHIP_CACHE_SCOPE is {scope!r}; use host or workspace")
     return Options(
         data_dir=data_dir,
         runtime_dir=runtime_dir,

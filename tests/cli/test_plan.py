@@ -208,8 +208,8 @@ def test_a_setting_that_cannot_be_used_is_named(
 ) -> None:
     monkeypatch.setenv("CREWSHIP_BUILD_PIDS", "many")
     result = CliRunner().invoke(app, ["plan", *files(config="{}", metadata={}), "--json"])
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "CREWSHIP_BUILD_PIDS" in result.stderr
+    assert (result.exit_code, result.stderr) == (2, "")
+    assert "CREWSHIP_BUILD_PIDS" in json.loads(result.stdout)["error"]["message"]
 
 
 def test_the_order_of_keys_and_comments_change_nothing_but_the_text(plan: Plan) -> None:

@@ -1,0 +1,102 @@
+"""What the commands print: tables for people, JSON for programs, errors in a line or two.
+
+Only the terminal's own colours are used (the 16 of its theme), and whatever a server sent is
+cleaned of control characters first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from provisioning.pipeline.output import clean_text
+
+if TYPE_CHECKING:  # rich takes a tenth of a second, and --json never needs it
+    from rich.console import Console
+    from rich.text import Text
+
+PIPED_WIDTH: Final = 10_000  # columns; a pipe has no edge to wrap at
+JSON_KEY: Final = "crewship.json"
+
+
+def _note_json(ctx: typer.Context, value: bool) -> bool:
+    """An error is answered as the command's result would have been."""
+    ctx.meta[JSON_KEY] = value
+    return value
+
+
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", callback=_note_json, help="Print JSON and nothing else."),
+]
+
+
+def print_json(document: object) -> None:
+    """ASCII, so that no terminal's encoding matters."""
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+@cache
+def console() -> Console:
+    """Where results for people go. A pipe's lines are never wrapped."""
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+
+
+def clean(value: object) -> str:
+    """One line of text that somebody else wrote, safe to print."""
+    return " ".join(clean_text(str(value)).split("\n"))
+
+
+def say(*parts: str | tuple[str, str]) -> None:
+    """One line on stdout; a part is text or (text, style)."""
+    from rich.text import Text
+
+    console().print(Text.assemble(*parts), soft_wrap=not console().is_terminal)
+
+
+def note(text: str) -> None:
+    """One line on stderr, beside the result."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Columns under their headers; where they don't fit, a block of lines a row. The first cell,
+    which names the row, is never broken: people copy it."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[c if isinstance(c, Text) else Text(clean(c)) for c in row] for row in rows]
+    widths = [
+        max(cell_len(text) for text in (header, *(row[n].plain for row in cells)))
+        for n, header in enumerate(headers)
+    ]
+    if sum(widths) + 2 * len(widths) > console().width:
+        _print_blocks(cells)
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for header in headers:
+        table.add_column(header, no_wrap=True)
+    for row in cells:
+        table.add_row(*row)
+    console().print(table)
+
+
+def _print_blocks(rows: Iterable[Sequence[Text]]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    for first, *others in rows:
+        first.stylize("bold")
+        console().print(first, soft_wrap=True)
+        about = Text(" · ").join(cell for cell in others if cell.plain)
+        console().print(Padding(about, (0, 0, 0, 4)))

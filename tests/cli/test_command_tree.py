@@ -1,0 +1,64 @@
+"""The tree of commands: what is listed is what runs, and listing it costs and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from crewship.cli.lazy import Lazy
+from crewship.cli.main import COMMANDS, app
+
+CREWSHIP = str(Path(sys.executable).with_name("crewship"))
+
+
+def walk(table: Mapping[str, Lazy], *above: str) -> Iterator[tuple[tuple[str, ...], Lazy]]:
+    for name, lazy in table.items():
+        yield (*above, name), lazy
+        yield from walk(lazy.table or {}, *above, name)
+
+
+TREE = list(walk(COMMANDS))
+
+
+@pytest.mark.parametrize(("path", "lazy"), TREE, ids=[" ".join(path) for path, _ in TREE])
+def test_a_command_is_listed_with_the_help_that_it_has(path: tuple[str, ...], lazy: Lazy) -> None:
+    loaded = lazy.load(path[-1])
+    assert loaded.help.partition("\n\n")[0].replace("\n", " ") == lazy.help
+
+
+@pytest.mark.parametrize("path", [path for path, _ in TREE], ids=" ".join)
+def test_a_command_explains_itself_without_a_server_or_a_trace(
+    path: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = run(tmp_path, *path, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"crewship {' '.join(path)}" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_typo_is_answered_with_the_command_that_was_meant() -> None:
+    result = CliRunner().invoke(app, ["plna"])
+    assert result.exit_code == 2
+    assert "plan" in result.output
+
+
+def test_base_images_need_no_server() -> None:
+    result = CliRunner().invoke(app, ["features", "base-images", "--json"])
+    first = json.loads(result.output)["base_images"][0]
+    assert (first["image"].rpartition("/")[2], first["recommended"]) == (
+        "javascript-node:22-bookworm",
+        True,
+    )
+
+
+def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    usual = {k: v for k, v in os.environ.items() if not k.startswith(("CREWSHIP_", "DJANGO_"))}
+    env = {**usual, "CREWSHIP_DATA_DIR": str(folder / "data"), "HOME": str(folder)}
+    return subprocess.run([CREWSHIP, *args], env=env, capture_output=True, text=True, cwd=folder)
