@@ -61,7 +61,12 @@ class EventEmitter:
 
     def message(self, text: str) -> None:
         with self._lock:
-            self._fields["message"] = clean_text(text)[:300]
+            message = clean_text(text)[:300]
+            self._fields["message"] = message
+            # A pull says how far it is many times a second: only the last word of a batch counts.
+            if self._events and self._events[-1][:2] == (EventKind.STEP_MESSAGE, self._step):
+                self._events.pop()
+            self._add(EventKind.STEP_MESSAGE, {"message": message})
 
     def system(self, text: str) -> None:
         with self._lock:

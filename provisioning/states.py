@@ -44,6 +44,7 @@ class EventKind(models.TextChoices):
 
     STATE = "job.state"
     STEP_STARTED = "step.started"
+    STEP_MESSAGE = "step.message"  # what the step does now; replaces the message before
     STEP_DONE = "step.done"
     STEP_FAILED = "step.failed"
     SYSTEM = "log.system"  # a line of ours

@@ -61,6 +61,16 @@ def test_the_job_shows_step_and_message(emit: EventEmitter, job: ProvisionJob) -
     assert (job.step, job.message) == (3, "installing (2 of 3: node)")
 
 
+def test_watchers_hear_the_last_message_of_a_batch(emit: EventEmitter, job: ProvisionJob) -> None:
+    emit.step(2, "fetching")
+    emit.message("pulled 1 %")
+    emit.message("pulled 2 %")
+    emit.flush()
+    last = job.events.latest("seq")
+    assert (last.seq, last.kind, last.step) == (2, EventKind.STEP_MESSAGE, 2)
+    assert last.data == {"message": "pulled 2 %"}
+
+
 def test_a_message_fits_its_column(emit: EventEmitter, job: ProvisionJob) -> None:
     emit.message("m" * 1000)
     emit.flush()
@@ -168,7 +178,11 @@ def test_a_database_that_is_away_loses_no_line(
     emit.message("newer")
     monkeypatch.setattr(emitter, "record", real)
     emit.flush()
-    assert [kind for kind, _, _ in events()] == [EventKind.STEP_STARTED, EventKind.SYSTEM]
+    assert [kind for kind, _, _ in events()] == [
+        EventKind.STEP_STARTED,
+        EventKind.SYSTEM,
+        EventKind.STEP_MESSAGE,
+    ]
     job = ProvisionJob.objects.get()
     assert (job.step, job.message) == (1, "newer")
 
