@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -32,12 +32,17 @@ class CrewsViewSet(CrewViewSet):
     }
 
     @extend_schema(
-        operation_id="crews_list", responses={200: CrewOutput(many=True), **problems(400, 404)}
+        operation_id="crews_list",
+        parameters=[OpenApiParameter("slug", str, description="Only the crew with this slug.")],
+        responses={200: CrewOutput(many=True), **problems(400, 404)},
     )
     def list(self, request: Request) -> Response:
         """The workspace's crews, newest first."""
         paginator = NewestFirst()
         crews = Crew.objects.filter(workspace=self.scope.workspace)
+        slug = request.query_params.get("slug")
+        if slug is not None:
+            crews = crews.filter(slug=slug) if "\0" not in slug else crews.none()
         page = paginator.paginate_queryset(crews, request, view=self) or []
         return paginator.get_paginated_response(_output(page, many=True))
 

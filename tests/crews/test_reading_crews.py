@@ -22,6 +22,22 @@ def test_the_list_has_the_workspaces_crews_newest_first(api: Api, cast: Cast) ->
     assert (body["next"], body["previous"]) == (None, None)
 
 
+def test_a_slug_finds_its_crew_and_no_other(api: Api, cast: Cast) -> None:
+    make_crew(cast.workspace, "backend-2")
+    found = api.vera.get("/crews?slug=backend").json()["results"]
+    assert [crew["id"] for crew in found] == [cast.crew.pk]
+
+
+@pytest.mark.parametrize("slug", ["absent", "", "BACKEND", "a%00b", "%F0%9F%9A%A2"])
+def test_a_slug_that_no_crew_has_finds_nothing(slug: str, api: Api, cast: Cast) -> None:
+    answer = api.vera.get(f"/crews?slug={slug}")
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
+def test_a_slug_of_another_workspace_finds_nothing(api: Api, cast: Cast) -> None:
+    assert api.mallory.get(f"/crews?slug={cast.crew.slug}").json()["results"] == []
+
+
 def test_an_empty_list_is_a_list(api: Api, cast: Cast) -> None:
     cast.crew.delete()
     assert api.vera.get("/crews").json() == {"results": [], "next": None, "previous": None}
