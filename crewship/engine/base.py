@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol
 
+from crewship.engine.running import AgentEngine
+
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
@@ -115,7 +117,7 @@ OnOutput = Callable[[str], None]  # text as it arrives, stdout and stderr in one
 OnProgress = Callable[[str], None]  # a readable line, at most a few a second
 
 
-class Engine(Protocol):
+class Engine(AgentEngine, Protocol):
     """What a Docker host can do for us. Every call has a time-out and a typed error.
 
     Raises ``EngineUnreachable`` when the socket does not answer, ``EngineError`` else.

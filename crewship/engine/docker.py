@@ -14,14 +14,17 @@ from docker.utils import kwargs_from_env
 
 from crewship.domain.errors import EngineUnreachable
 from crewship.engine.base import EngineEvent, EngineInfo
+from crewship.engine.docker_agents import DockerAgents
 from crewship.engine.docker_clients import LONG_TIMEOUT_S, QUICK_TIMEOUT_S
 from crewship.engine.docker_errors import engine_errors
 from crewship.engine.docker_exec import DockerExecs
+from crewship.engine.docker_logs import DockerLogs
+from crewship.engine.docker_places import DockerPlaces
 from crewship.engine.docker_pull import DockerPulls
 from crewship.engine.docker_streams import Item, StreamReader
 
 
-class DockerEngine(DockerPulls, DockerExecs):
+class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPlaces):
     """One Docker host. Safe to share between threads, not between processes."""
 
     @classmethod

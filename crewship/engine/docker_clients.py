@@ -13,6 +13,7 @@ from crewship.engine.docker_errors import engine_errors
 
 QUICK_TIMEOUT_S = 10  # inspect, list, exec: the engine answers from memory
 ACT_TIMEOUT_S = 60  # create, start, kill, remove: a slow disk may take its time
+POOL_SIZE = 64  # connections that are kept: many agents stop and start at once
 LONG_TIMEOUT_S = 600  # commit, import, put_archive: follow the size of the data
 
 
@@ -60,7 +61,10 @@ class DockerClients:
                     # The version is asked quickly even for the long client: an engine that hangs
                     # must not hold the caller for ten minutes.
                     client = docker.APIClient(
-                        version="auto", timeout=self._quick_timeout_s, **connection
+                        version="auto",
+                        timeout=self._quick_timeout_s,
+                        max_pool_size=POOL_SIZE,
+                        **connection,
                     )
                 client.timeout = timeout_s
                 self._clients[timeout_s] = client

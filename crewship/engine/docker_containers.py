@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from docker.errors import APIError, NotFound
@@ -30,14 +31,8 @@ class DockerContainers(DockerClients):
         return made["Id"]
 
     def start_container(self, container: str) -> None:
-        with engine_errors(f"starting container {container}"):
-            try:
-                self._act.start(container)
-            except APIError as err:
-                text = explanation(err)
-                if '"/bin/sh"' in text and "no such file" in text:
-                    raise ShellMissing("The image has no /bin/sh to run build steps with.") from err
-                raise
+        with engine_errors(f"starting container {container}"), shell_needed():
+            self._act.start(container)
 
     def kill_container(self, container: str) -> None:
         with engine_errors(f"killing container {container}"):
@@ -92,6 +87,18 @@ class DockerContainers(DockerClients):
         body: Any = tar if isinstance(tar, bytes) else iter(tar)  # Any: what requests streams
         with engine_errors(f"copying files to {path}"):
             self._long.put_archive(container, path, body)
+
+
+@contextmanager
+def shell_needed() -> Iterator[None]:
+    """The engine's complaint about a missing /bin/sh leaves the block as ShellMissing."""
+    try:
+        yield
+    except APIError as err:
+        text = explanation(err)
+        if '"/bin/sh"' in text and "no such file" in text:
+            raise ShellMissing("The image has no /bin/sh to run build steps with.") from err
+        raise
 
 
 def _create_body(spec: ContainerSpec) -> dict[str, Any]:  # Any: JSON

@@ -36,9 +36,16 @@ from crewship.engine.base import (
     OnProgress,
     RegistryCredentials,
 )
-from crewship.engine.fake_state import FakeContainer, FakeImage, FakeState, joined, tar_files
+from crewship.engine.fake_agents import FakeAgents
+from crewship.engine.fake_state import (
+    KILLED_EXIT_CODE,
+    FakeContainer,
+    FakeImage,
+    FakeState,
+    joined,
+    tar_files,
+)
 
-KILLED_EXIT_CODE = 137
 TICK_S = 0.01
 
 
@@ -74,10 +81,11 @@ class FakeRun:
 ExecHandler = Callable[[FakeExec], FakeRun | None]
 
 
-class FakeEngine:
+class FakeEngine(FakeAgents):
     """Implements Engine. Without handlers every command succeeds silently."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[FakeCall] = []
         self.last_words = ""  # what containers printed before they ended
         self.unreachable = False  # True: every call raises EngineUnreachable, event streams end

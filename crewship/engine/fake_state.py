@@ -10,11 +10,16 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from crewship.domain.errors import EngineError, ImageNotFound
 from crewship.engine.base import ContainerSpec, EngineEvent, ImageConfig, ImageInfo, ImageTag
+from crewship.engine.running import AgentSpec
+
+AnySpec = TypeVar("AnySpec", ContainerSpec, AgentSpec)
 
 CREATED_AT = "2026-01-02T03:04:05+00:00"
+KILLED_EXIT_CODE = 137  # 128 + SIGKILL
 PULLED_SIZE_BYTES = 1_000_000
 
 
@@ -31,11 +36,14 @@ class FakeImage:
 @dataclass(eq=False)
 class FakeContainer:
     container_id: str
-    spec: ContainerSpec
+    spec: ContainerSpec | AgentSpec
     image: FakeImage
     files: dict[str, bytes] = field(default_factory=dict)
     ran: list[tuple[str, ...]] = field(default_factory=list)
     running: threading.Event = field(default_factory=threading.Event)
+    exit_code: int | None = None
+    output: str = ""  # of an agent's process
+    ignores_sigterm: bool = False
 
 
 class FakeState:
@@ -150,7 +158,7 @@ class FakeState:
         self._tell("image", "delete", image.image_id, image.image_id)
 
     # -- containers
-    def new_container(self, spec: ContainerSpec, image: FakeImage) -> FakeContainer:
+    def new_container(self, spec: ContainerSpec | AgentSpec, image: FakeImage) -> FakeContainer:
         number = next(self._numbers)
         made = FakeContainer(hashlib.sha256(f"c {number}".encode()).hexdigest(), spec, image)
         with self._lock:
@@ -168,12 +176,19 @@ class FakeState:
             names = (c.spec.name for c in self._containers.values())
             return sorted(name for name in names if name.startswith(prefix))
 
+    def containers_of(self, kind: type[AnySpec]) -> list[tuple[FakeContainer, AnySpec]]:
+        with self._lock:
+            every = list(self._containers.values())
+        return [(c, c.spec) for c in every if isinstance(c.spec, kind)]
+
     def start(self, container: FakeContainer) -> None:
+        container.exit_code = None
         container.running.set()
         self._tell("container", "start", container.container_id, container.spec.name)
 
-    def stop(self, container: FakeContainer) -> None:
+    def stop(self, container: FakeContainer, exit_code: int = KILLED_EXIT_CODE) -> None:
         if container.running.is_set():
+            container.exit_code = exit_code
             container.running.clear()
             self._tell("container", "die", container.container_id, container.spec.name)
 
