@@ -19,10 +19,10 @@ MAX_DEPTH: Final = 100
 MAX_NUMBER_LENGTH: Final = 100  # characters; int() of thousands of digits is slow or refused
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_TO_LINE_END = re.compile(r"[^\r\n]*")
+_TO_END_OF_LINE = re.compile(r"[^\r\n]*")
 _PLAIN = re.compile(r'[^"\\\x00-\x1f\ud800-\udfff]*')
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_LINE_END = re.compile(r"\r\n|\n|\r")
+LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _HEX4 = re.compile(r"[0-9a-fA-F]{4}")
 _ESCAPES: Final = {
     '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
@@ -37,14 +37,16 @@ def parse(text: str) -> Json:
     JavaScript). Raises ConfigInvalid with line and column: one ``syntax`` or ``too_deep``
     problem, or all ``duplicate_key`` problems.
     """
-    scanner = _Scanner(text.removeprefix("\ufeff"))
+    scanner = Scanner(text.removeprefix("\ufeff"))
     value = scanner.document()
     if scanner.duplicates:
         raise ConfigInvalid(scanner.duplicates)
     return value
 
 
-class _Scanner:
+class Scanner:
+    """Reads one text without a BOM; ``places.py`` derives one that notes where things are."""
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
@@ -69,7 +71,7 @@ class _Scanner:
         while True:
             self.at = self._end_of(_SPACE)
             if self.text.startswith("//", self.at):
-                self.at = self._end_of(_TO_LINE_END)
+                self.at = self._end_of(_TO_END_OF_LINE)
             elif self.text.startswith("/*", self.at):
                 end = self.text.find("*/", self.at + 2)
                 if end < 0:
@@ -227,7 +229,7 @@ class _Scanner:
 
     def problem_at(self, offset: int, code: str, message: str) -> Problem:
         counted, line, line_start = self._counted
-        for match in _LINE_END.finditer(self.text, counted, offset):
+        for match in LINE_END.finditer(self.text, counted, offset):
             line += 1
             line_start = match.end()
         self._counted = (offset, line, line_start)
