@@ -53,7 +53,7 @@ def read_mise_text(text: str, findings: Findings) -> MiseSpec:
         findings.problem(ROOT, "too_large", f"{size} bytes, at most {MAX_TEXT_BYTES}")
         return MiseSpec()
     try:
-        value = _load(text)
+        value = load_mise(text)
     except ConfigInvalid as error:
         findings.problems += [
             replace(p, path=f"{ROOT}.{p.path}" if p.path else ROOT) for p in error.problems
@@ -75,10 +75,15 @@ def read_mise(value: Json, path: str, findings: Findings) -> MiseSpec:
     return MiseSpec(tools, env)
 
 
-def _load(text: str) -> Json:
-    """JSON when the first character says so, TOML otherwise: no mise.toml starts with ``{``."""
+def is_toml(text: str) -> bool:
+    """JSON is what begins like it, or is empty; no mise.toml starts with ``{``."""
     start = text.removeprefix("\ufeff").lstrip()
-    if not start or start.startswith(("{", "//", "/*")):
+    return bool(start) and not start.startswith(("{", "//", "/*"))
+
+
+def load_mise(text: str) -> Json:
+    """What the text says, whatever that is. Raises ConfigInvalid where it can't be read."""
+    if not is_toml(text):
         return jsonc.parse(text)
     try:
         text.encode("utf-8")
