@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crewship.crews.models import Crew
+from crewship.crews.models import Agent, Crew
 from crewship.domain.errors import ConfigError, NotFound
 from crewship.domain.ids import IdPrefix, is_well_formed
 from crewship.workspaces.models import Workspace
@@ -23,6 +23,20 @@ def find_crew(workspace: Workspace, crew_id: str) -> Crew:
     if crew is None:
         raise NotFound("There is no such crew in this workspace.", code="crew_not_found")
     return crew
+
+
+def find_agent(crew: Crew, agent_id: str) -> Agent:
+    """Raises InvalidId for what can't be an id, NotFound for an agent of no or another crew."""
+    if not is_well_formed(agent_id, IdPrefix.AGENT):
+        raise InvalidId(
+            f"{agent_id[:80]!r} is not an agent's id.",
+            hint="An id of an agent is agt_ and 1 to 64 of A-Z, a-z, 0-9, _ and -.",
+        )
+    agent = Agent.objects.filter(crew=crew, pk=agent_id).first()
+    if agent is None:
+        raise NotFound("There is no such agent in this crew.", code="agent_not_found")
+    agent.crew = crew
+    return agent
 
 
 class CrewViewSet(WorkspaceViewSet):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -20,6 +20,8 @@ from django.conf import settings
 from crewship.crews.models import Agent
 from crewship.domain.errors import Unavailable
 
+MASK: Final = "***"
+MASKED_FROM: Final = 4  # characters; masking every "1" would only wreck a log
 _PURPOSE: Final = b"crewship agent secrets v1\0"  # keys of other uses are other keys
 
 
@@ -47,6 +49,16 @@ def unseal(agent: Agent) -> dict[str, str]:
         raise SecretsUnreadable(f"The secrets of the agent {agent.name} can't be opened.") from err
     values: dict[str, str] = json.loads(opened)
     return values
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """``text`` with ``***`` for every secret value in it, and for each line of those that have
+    several; values shorter than MASKED_FROM stay."""
+    parts = {part for value in secrets for part in (value, *value.splitlines())}
+    for part in sorted(parts, key=len, reverse=True):  # one may be in another
+        if len(part) >= MASKED_FROM:
+            text = text.replace(part, MASK)
+    return text
 
 
 def _fernet(agent_id: str) -> MultiFernet:

@@ -25,6 +25,7 @@ class Role(StrEnum):
 
 class Action(StrEnum):
     READ = "read"
+    INSPECT = "inspect"  # agents' logs, and which secrets they have
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
@@ -33,6 +34,7 @@ class Action(StrEnum):
 
 ALLOWED: dict[Action, frozenset[Role]] = {
     Action.READ: frozenset(Role),
+    Action.INSPECT: frozenset({Role.OWNER, Role.ADMIN, Role.MANAGER, Role.MEMBER}),
     Action.CREATE: frozenset({Role.OWNER, Role.ADMIN, Role.MANAGER}),
     Action.UPDATE: frozenset({Role.OWNER, Role.ADMIN, Role.MANAGER}),
     Action.DELETE: frozenset({Role.OWNER, Role.ADMIN}),
