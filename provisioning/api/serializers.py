@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from provisioning.agents.services import FailedAgent, RestartReport
 from provisioning.models import ProvisionJob
 from provisioning.selectors import StatusView
 from provisioning.states import JobState, ProvisionStatus
@@ -65,8 +66,21 @@ class CancelOutput(serializers.Serializer[dict[str, Any]]):
     status = serializers.ChoiceField(choices=ProvisionStatus.choices)
 
 
-class RestartedOutput(serializers.Serializer[dict[str, int]]):
+class FailedAgentOutput(serializers.Serializer[FailedAgent]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    error = serializers.CharField()
+
+
+class RestartedOutput(serializers.Serializer[RestartReport]):
     restarted = serializers.IntegerField()
+    failed = FailedAgentOutput(many=True, required=False)
+
+    def to_representation(self, instance: RestartReport) -> dict[str, Any]:  # Any: JSON
+        out: dict[str, Any] = super().to_representation(instance)
+        if not instance.failed:
+            del out["failed"]
+        return out
 
 
 class JobOutput(serializers.ModelSerializer[ProvisionJob]):

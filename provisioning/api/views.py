@@ -83,8 +83,9 @@ class ProvisionViewSet(CrewViewSet):
 
     @extend_schema(request=None, responses={200: RestartedOutput, **problems(400, 403, 404, 503)})
     def restart_agents(self, request: Request, crew_id: str) -> Response:
-        """Stop and start every agent that is meant to run, without building an image."""
-        return Response({"restarted": restart_agents(self.crew)})
+        """Stop and start every agent that is meant to run, without building an image; the answer
+        comes when that is done. ``failed`` is there only if one did not start."""
+        return Response(RestartedOutput(restart_agents(self.crew)).data)
 
     @extend_schema(
         operation_id="crews_jobs_list",
