@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
+from crewship.api.agents import AgentsViewSet
 from crewship.api.catalogs import FeatureCatalogViewSet, RuntimeCatalogViewSet
 from crewship.api.crews import CrewsViewSet
 from crewship.api.docs import DocsView, SchemaView
@@ -45,6 +46,16 @@ urlpatterns = [
         "crews/<str:crew_id>/restart-agents",
         ProvisionViewSet.as_view({"post": "restart_agents"}),
     ),
+    path("crews/<str:crew_id>/agents", AgentsViewSet.as_view({"get": "list", "post": "create"})),
+    path(
+        "crews/<str:crew_id>/agents/<str:agent_id>",
+        AgentsViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    path(
+        "crews/<str:crew_id>/agents/<str:agent_id>/start", AgentsViewSet.as_view({"post": "start"})
+    ),
+    path("crews/<str:crew_id>/agents/<str:agent_id>/stop", AgentsViewSet.as_view({"post": "stop"})),
+    path("crews/<str:crew_id>/agents/<str:agent_id>/logs", AgentsViewSet.as_view({"get": "logs"})),
     path("crews/<str:crew_id>/lock", ProvisionViewSet.as_view({"get": "lock"})),
     path("crews/<str:crew_id>/jobs", ProvisionViewSet.as_view({"get": "jobs"})),
     path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve"})),

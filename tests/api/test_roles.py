@@ -9,6 +9,7 @@ import pytest
 
 from cache.models import CachedImage
 from crewship.api.urls import urlpatterns
+from crewship.crews.models import Agent
 from crewship.workspaces.models import User
 from provisioning.states import JobState
 from tests.cast import PEOPLE, Cast
@@ -16,6 +17,7 @@ from tests.conftest import Api, ImageMaker, JobMaker
 from tests.problem import problem
 
 READERS = {"alice", "adam", "mona", "bob", "vera"}
+MEMBERS = {"alice", "adam", "mona", "bob"}
 MANAGERS = {"alice", "adam", "mona"}
 ADMINS = {"alice", "adam"}
 
@@ -38,6 +40,14 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("post", "/crews/{crew}/rebuild", None, MANAGERS, 202),
     ("post", "/crews/{crew}/provision/cancel", None, MANAGERS, 200),
     ("post", "/crews/{crew}/restart-agents", None, MANAGERS, 200),
+    ("get", "/crews/{crew}/agents", None, READERS, 200),
+    ("post", "/crews/{crew}/agents", {"name": "new", "command": "true"}, MANAGERS, 201),
+    ("get", "/crews/{crew}/agents/{agent}", None, READERS, 200),
+    ("patch", "/crews/{crew}/agents/{agent}", {"command": "false"}, MANAGERS, 200),
+    ("delete", "/crews/{crew}/agents/{agent}", None, ADMINS, 204),
+    ("post", "/crews/{crew}/agents/{agent}/start", None, MANAGERS, 202),
+    ("post", "/crews/{crew}/agents/{agent}/stop", None, MANAGERS, 202),
+    ("get", "/crews/{crew}/agents/{agent}/logs", None, MEMBERS, 200),
     ("get", "/crews/{crew}/jobs", None, READERS, 200),
     ("get", "/crews/{crew}/lock", None, READERS, 200),
     ("get", "/jobs/{job}", None, READERS, 200),
@@ -56,6 +66,7 @@ def places(cast: Cast, make_job: JobMaker) -> dict[str, str]:
     User.objects.create_user("zoe@example.com")
     return {
         "crew": cast.crew.pk,
+        "agent": Agent.objects.create(crew=cast.crew, name="writer", command="true").pk,
         "job": job.pk,
         "member": cast.bob.membership.pk,
         "feature": "ghcr.io/devcontainers/features/node:1",

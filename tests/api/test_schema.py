@@ -40,6 +40,21 @@ STATUSES = {
     ("get", "/crews/{crew_id}"): {"200", "400", "404"},
     ("patch", "/crews/{crew_id}"): {"200", "400", "403", "404", "415"},
     ("delete", "/crews/{crew_id}"): {"204", "400", "403", "404"},
+    ("get", "/crews/{crew_id}/agents"): {"200", "400", "404"},
+    ("post", "/crews/{crew_id}/agents"): {"201", "400", "403", "404", "409", "415"},
+    ("get", "/crews/{crew_id}/agents/{agent_id}"): {"200", "400", "404"},
+    ("patch", "/crews/{crew_id}/agents/{agent_id}"): {"200", "400", "403", "404", "415", "503"},
+    ("delete", "/crews/{crew_id}/agents/{agent_id}"): {"204", "400", "403", "404"},
+    ("post", "/crews/{crew_id}/agents/{agent_id}/start"): {
+        "202",
+        "400",
+        "403",
+        "404",
+        "409",
+        "503",
+    },
+    ("post", "/crews/{crew_id}/agents/{agent_id}/stop"): {"202", "400", "403", "404"},
+    ("get", "/crews/{crew_id}/agents/{agent_id}/logs"): {"200", "400", "403", "404"},
     ("get", "/crews/{crew_id}/jobs"): {"200", "400", "404"},
     ("get", "/crews/{crew_id}/lock"): {"200", "400", "404"},
     ("get", "/jobs/{job_id}"): {"200", "400", "404"},
@@ -109,7 +124,15 @@ def test_every_error_is_problem_json(schema: dict[str, Any]):
 
 
 @pytest.mark.parametrize(
-    "path", ["/crews", "/crews/{crew_id}/jobs", "/members", "/tokens", "/workspaces"]
+    "path",
+    [
+        "/crews",
+        "/crews/{crew_id}/agents",
+        "/crews/{crew_id}/jobs",
+        "/members",
+        "/tokens",
+        "/workspaces",
+    ],
 )
 def test_lists_are_pages(schema: dict[str, Any], path: str):
     page = component(schema, success_schema(schema["paths"][f"/api/v1{path}"]["get"]))

@@ -1,0 +1,144 @@
+"""A crew's agents: list, create, read, change, delete, start, stop, logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from crewship.api.agent_serializers import AgentInput, AgentOutput, LogQuery
+from crewship.crews.agents import create_agent, update_agent
+from crewship.crews.models import Agent, Crew
+from crewship.crews.scope import CrewViewSet, find_agent
+from crewship.domain.roles import Action, Role, may
+from crewship.web.downloads import text_download
+from crewship.web.follow import Portion, follow
+from crewship.web.pagination import NewestFirst
+from crewship.web.schema import WORKSPACE_PARAMETERS, problems
+from crewship.workspaces.scope import still_may
+from provisioning.agents.removals import delete_agent
+from provisioning.agents.selectors import agent_log_after, agent_log_tail, agent_views
+from provisioning.agents.services import start_agent, stop_agent
+
+
+@extend_schema(tags=["agents"], parameters=WORKSPACE_PARAMETERS)
+class AgentsViewSet(CrewViewSet):
+    """Secret values go in and never come out. Setting, replacing or dropping one needs the right
+    to manage; whoever may update an agent otherwise keeps them by sending ``{"secret": true}``."""
+
+    pagination_class = NewestFirst  # the schema reads it
+    actions = {
+        "list": Action.READ,
+        "create": Action.CREATE,
+        "retrieve": Action.READ,
+        "partial_update": Action.UPDATE,
+        "destroy": Action.DELETE,
+        "start": Action.UPDATE,
+        "stop": Action.UPDATE,
+        "logs": Action.INSPECT,
+    }
+    agent: Agent
+
+    def load(self, **kwargs: str) -> None:
+        super().load(**kwargs)
+        if "agent_id" in kwargs:
+            self.agent = find_agent(self.crew, kwargs["agent_id"])
+
+    @extend_schema(
+        operation_id="crews_agents_list",
+        responses={200: AgentOutput(many=True), **problems(400, 404)},
+    )
+    def list(self, request: Request, crew_id: str) -> Response:
+        """The crew's agents, newest first."""
+        paginator = NewestFirst()
+        agents = Agent.objects.filter(crew=self.crew)
+        page = paginator.paginate_queryset(agents, request, view=self) or []
+        return paginator.get_paginated_response(_output(self.crew, page, self.scope.role))
+
+    @extend_schema(
+        request=AgentInput, responses={201: AgentOutput, **problems(400, 403, 404, 409, 415)}
+    )
+    def create(self, request: Request, crew_id: str) -> Response:
+        """A new agent, stopped; all problems of its fields are answered at once."""
+        body = AgentInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        agent = create_agent(self.crew, body.validated_data, actor_role=self.scope.role)
+        return Response(self._one(agent), status=201)
+
+    @extend_schema(responses={200: AgentOutput, **problems(400, 404)})
+    def retrieve(self, request: Request, crew_id: str, agent_id: str) -> Response:
+        return Response(self._one(self.agent))
+
+    @extend_schema(
+        request=AgentInput(partial=True),
+        responses={200: AgentOutput, **problems(400, 403, 404, 415, 503)},
+    )
+    def partial_update(self, request: Request, crew_id: str, agent_id: str) -> Response:
+        """Change some fields, ``env`` as a whole; they take effect at the agent's next start."""
+        body = AgentInput(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        agent = update_agent(self.agent, body.validated_data, actor_role=self.scope.role)
+        return Response(self._one(agent))
+
+    @extend_schema(responses={204: None, **problems(400, 403, 404)})
+    def destroy(self, request: Request, crew_id: str, agent_id: str) -> Response:
+        """Delete the agent; its container is stopped and removed, its crew's volumes stay."""
+        delete_agent(self.agent)
+        return Response(status=204)
+
+    @extend_schema(request=None, responses={202: AgentOutput, **problems(400, 403, 404, 409, 503)})
+    def start(self, request: Request, crew_id: str, agent_id: str) -> Response:
+        """Have it run from now on; a crew without an image is provisioned first. What is wrong
+        with that answers as it does there."""
+        agent = start_agent(self.agent, self.scope.user)
+        return Response(self._one(agent), status=202)
+
+    @extend_schema(request=None, responses={202: AgentOutput, **problems(400, 403, 404)})
+    def stop(self, request: Request, crew_id: str, agent_id: str) -> Response:
+        """Have it stopped, until it is started again. Idempotent."""
+        agent = stop_agent(self.agent)
+        return Response(self._one(agent), status=202)
+
+    @extend_schema(
+        parameters=[LogQuery],
+        responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 403, 404)},
+    )
+    def logs(self, request: Request, crew_id: str, agent_id: str) -> HttpResponseBase:
+        """What the agent printed, as far as it is kept."""
+        query = LogQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        tail = agent_log_tail(self.agent, query.validated_data["tail"])
+        if not query.validated_data["follow"]:
+            return text_download(request._request, tail.lines, f"{self.agent.name}.log")
+        return follow(request._request, self._portions(tail.lines, tail.last_seq), self._may_read)
+
+    def _one(self, agent: Agent) -> Any:  # Any: serialized data
+        return _output(self.crew, [agent], self.scope.role)[0]
+
+    def _portions(self, lines: tuple[str, ...], seq: int) -> Portion:
+        """What ``follow`` asks for: the tail first, then what was printed since the last call."""
+        pending: tuple[str, ...] | None = lines
+
+        def portion() -> str | None:
+            nonlocal pending, seq
+            if pending is None:
+                part = agent_log_after(self.agent.pk, seq)
+                if part is None:
+                    return None
+                pending, seq = part.lines, part.last_seq
+            text, pending = "".join(f"{line}\n" for line in pending), None
+            return text
+
+        return portion
+
+    def _may_read(self) -> bool:
+        return still_may(self.request, self.scope, Action.INSPECT)
+
+
+def _output(crew: Crew, agents: list[Agent], role: Role) -> Any:  # Any: serialized data
+    context = {"with_secrets": may(role, Action.INSPECT)}
+    return AgentOutput(agent_views(crew, agents), many=True, context=context).data
