@@ -15,6 +15,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from crewship.admin.pages import ReadOnlyAdmin, link, pretty
+from crewship.crews.models import Crew
+from crewship.domain.ids import IdPrefix, is_well_formed
 from crewship.web.downloads import text_download
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
@@ -48,8 +50,8 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
     list_display = ("short_id", "place", "state", "news", "created_at", "took")
     list_select_related = ("crew", "workspace")
     list_filter = ("state", "rebuild", "cache_hit", "workspace")
-    search_fields = ("id", "crew__slug")
-    search_help_text = "A part of a job's id or of a crew's slug."
+    search_fields = ("id",)  # there is a search box; see get_search_results
+    search_help_text = "A part of a crew's slug, or a job's whole id."
     ordering = ("-id",)
     actions = ["cancel"]
     fieldsets = (
@@ -100,6 +102,18 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
         jobs: QuerySet[ProvisionJob] = super().get_queryset(request)
         texts = ("crew__devcontainer_config", "crew__mise_config")  # the job has its own
         return jobs.select_related("crew", "workspace").defer(*texts)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Crews are looked through and jobs found by index: there are many more jobs."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if is_well_formed(term, IdPrefix.JOB):
+            return queryset.filter(pk=term), False
+        crews = Crew.objects.filter(slug__icontains=term).order_by().values("pk")
+        return queryset.filter(crew__in=crews), False
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.log_view)
