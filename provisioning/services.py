@@ -174,22 +174,3 @@ def cancel_provision(crew: Crew) -> ProvisionJob | None:
             return None  # it ended in this moment
         promote_followers(job)
     return job
-
-
-def delete_crew(crew: Crew) -> None:
-    """The crew and its jobs are gone; an active job is cancelled first, so that its worker stops
-    and jobs that followed it go on."""
-    with transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=crew.workspace_id)  # no start in between
-        cancel_provision(crew)
-        Crew.objects.filter(pk=crew.pk).delete()
-
-
-@transaction.atomic
-def delete_workspace(workspace: Workspace) -> None:
-    """The workspace and all that is in it are gone; active jobs are cancelled first, so that
-    their workers stop and other workspaces' jobs that followed them go on."""
-    Workspace.objects.select_for_update().get(pk=workspace.pk)  # no start comes in between
-    for crew in Crew.objects.filter(workspace=workspace, jobs__state__in=ACTIVE):
-        cancel_provision(crew)
-    workspace.delete()

@@ -13,12 +13,20 @@ from django.http import HttpRequest, HttpResponse
 
 from crewship.admin.pages import OperatorAdmin, rows_of
 from crewship.crews.models import Agent, Crew
-from crewship.crews.services import FIELDS, TEXTS, check_crew, create_crew, update_crew
+from crewship.crews.services import (
+    AGENT_LIMITS,
+    FIELDS,
+    TEXTS,
+    check_crew,
+    create_crew,
+    update_crew,
+)
 from crewship.domain.errors import ConfigInvalid, Problem
 from crewship.workspaces.models import User
-from provisioning.models import ProvisionJob
+from provisioning.deletion import Volumes, delete_crew
+from provisioning.models import AgentVolume, ProvisionJob
 from provisioning.selectors import short_statuses
-from provisioning.services import cancel_provision, delete_crew, request_provision
+from provisioning.services import cancel_provision, request_provision
 from provisioning.states import ACTIVE, JobState
 
 
@@ -91,7 +99,7 @@ def field_of(problem: Problem) -> str:
     head = problem.path.partition(".")[0]
     return (
         head
-        if head in {"slug", "runtime_image", "mise_config", "lock_config"}
+        if head in {"slug", "runtime_image", "mise_config", "lock_config", *AGENT_LIMITS}
         else "devcontainer_config"
     )
 
@@ -130,6 +138,7 @@ class CrewAdmin(OperatorAdmin[Crew]):
             "Config",
             {"fields": ("runtime_image", *TEXTS, "auto_provision")},
         ),
+        ("Each agent gets", {"fields": AGENT_LIMITS}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Crew | None = None) -> Any:
@@ -168,16 +177,17 @@ class CrewAdmin(OperatorAdmin[Crew]):
             messages.warning(request, f"{warning} [{warning.code}]")
 
     def delete_model(self, request: HttpRequest, obj: Crew) -> None:
-        delete_crew(obj)
+        delete_crew(obj, volumes=Volumes.KEEP)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Crew]) -> None:
         for crew in queryset:
-            delete_crew(crew)
+            delete_crew(crew, volumes=Volumes.KEEP)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[str, int], set[str], list[Any]]:
-        """Counts instead of every row: a crew's jobs may have a million events."""
+        """Counts instead of every row: a crew's jobs may have a million events. Volumes stay, and
+        can be deleted in their own list afterwards."""
         crews = list(objs)
         counts = {
             "crews": len(crews),
@@ -185,6 +195,8 @@ class CrewAdmin(OperatorAdmin[Crew]):
             "jobs": ProvisionJob.objects.filter(crew__in=crews).count(),
         }
         names = [f"{crew} in {crew.workspace}, its agents and its jobs" for crew in crews]
+        kept = AgentVolume.objects.filter(crew_id__in=[crew.pk for crew in crews], delete_at=None)
+        names += [f"Not deleted: the volume {volume}" for volume in kept]
         return names, counts, set(), []
 
     @admin.action(description="Provision")

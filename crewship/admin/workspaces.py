@@ -20,8 +20,8 @@ from crewship.domain.roles import Role
 from crewship.workspaces.models import ApiToken, Membership, User, Workspace
 from crewship.workspaces.services import change_role, remove_member
 from crewship.workspaces.tokens import revoke_token
+from provisioning.deletion import delete_workspace
 from provisioning.models import ProvisionJob
-from provisioning.services import delete_workspace
 
 
 class NewUserForm(AdminUserCreationForm):  # type: ignore[type-arg]  # takes no argument at run time

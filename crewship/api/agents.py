@@ -20,7 +20,7 @@ from crewship.web.follow import Portion, follow
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
 from crewship.workspaces.scope import still_may
-from provisioning.agents.removals import delete_agent
+from provisioning.agents.removals import await_agent_removal, delete_agent
 from provisioning.agents.selectors import agent_log_after, agent_log_tail, agent_views
 from provisioning.agents.services import start_agent, stop_agent
 
@@ -86,8 +86,10 @@ class AgentsViewSet(CrewViewSet):
 
     @extend_schema(responses={204: None, **problems(400, 403, 404)})
     def destroy(self, request: Request, crew_id: str, agent_id: str) -> Response:
-        """Delete the agent; its container is stopped and removed, its crew's volumes stay."""
+        """Delete the agent; its container is stopped and removed, its crew's volumes stay. On a
+        host that is away that happens when it is back."""
         delete_agent(self.agent)
+        await_agent_removal(self.agent.pk)
         return Response(status=204)
 
     @extend_schema(request=None, responses={202: AgentOutput, **problems(400, 403, 404, 409, 503)})

@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crewship.api.serializers import CrewInput, CrewOutput, SavedCrewOutput
+from crewship.api.serializers import CrewInput, CrewOutput, DeletionQuery, SavedCrewOutput
 from crewship.crews.models import Crew
 from crewship.crews.scope import CrewViewSet
 from crewship.crews.services import create_crew, update_crew
@@ -16,8 +16,9 @@ from crewship.domain.errors import Problem
 from crewship.domain.roles import Action
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
+from provisioning.agents.removals import await_removal
+from provisioning.deletion import Volumes, delete_crew
 from provisioning.selectors import short_statuses
-from provisioning.services import delete_crew
 
 
 @extend_schema(tags=["crews"], parameters=WORKSPACE_PARAMETERS)
@@ -71,10 +72,18 @@ class CrewsViewSet(CrewViewSet):
         crew, warnings = update_crew(self.crew, body.validated_data)
         return Response(_saved(crew, warnings))
 
-    @extend_schema(responses={204: None, **problems(400, 403, 404)})
+    @extend_schema(
+        parameters=[DeletionQuery], responses={204: None, **problems(400, 403, 404, 409)}
+    )
     def destroy(self, request: Request, crew_id: str) -> Response:
-        """Delete the crew; an active job is cancelled first."""
-        delete_crew(self.crew)
+        """Delete the crew; an active job is cancelled, its agents' containers are stopped and
+        removed (on a host that is away, when it is back). While there are volumes with agents'
+        data, ``volumes`` has to say what becomes of them."""
+        query = DeletionQuery(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        said = query.validated_data.get("volumes")
+        delete_crew(self.crew, volumes=Volumes(said) if said else None)
+        await_removal(self.crew.pk)
         return Response(status=204)
 
 

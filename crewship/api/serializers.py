@@ -7,6 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from crewship.crews.models import Crew
+from crewship.crews.services import AGENT_LIMITS
+from provisioning.deletion import Volumes
 from provisioning.states import ProvisionStatus
 
 
@@ -30,6 +32,19 @@ class CrewInput(serializers.Serializer[dict[str, Any]]):
         help_text="A devcontainer-lock.json: features resolve by its digests. At most 100 KB."
     )
     auto_provision = serializers.BooleanField(required=False)
+    agent_memory_mb = serializers.IntegerField(
+        allow_null=True, required=False, help_text="Of each agent; null: the installation's."
+    )
+    agent_cpus = serializers.FloatField(allow_null=True, required=False)
+    agent_pids = serializers.IntegerField(allow_null=True, required=False)
+
+
+class DeletionQuery(serializers.Serializer[dict[str, Any]]):
+    volumes = serializers.ChoiceField(
+        choices=[choice.value for choice in Volumes],
+        required=False,
+        help_text="Whether the volumes of the crew's agents stay or go.",
+    )
 
 
 class CrewOutput(serializers.ModelSerializer[Crew]):
@@ -51,6 +66,7 @@ class CrewOutput(serializers.ModelSerializer[Crew]):
             "config_hash",
             "provision_status",
             "auto_provision",
+            *AGENT_LIMITS,
             "created_at",
             "updated_at",
         ]

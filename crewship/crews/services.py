@@ -18,7 +18,8 @@ from crewship.domain.errors import ConfigInvalid, NotFound, Problem
 from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
-FIELDS = ("name", "slug", "runtime_image", *TEXTS, "auto_provision")
+AGENT_LIMITS = ("agent_memory_mb", "agent_cpus", "agent_pids")
+FIELDS = ("name", "slug", "runtime_image", *TEXTS, "auto_provision", *AGENT_LIMITS)
 
 
 def scope_key(workspace: Workspace) -> str:
@@ -130,10 +131,22 @@ def _field_problems(crew: Crew) -> list[Problem]:
             for name, errors in err.error_dict.items()
             for error in errors
         ]
+    problems += _above_the_installations(crew)
     taken = Crew.objects.filter(workspace=crew.workspace, slug=crew.slug).exclude(pk=crew.pk)
     if taken.exists():
         problems.append(Problem("slug", "slug_taken", "Another crew of the workspace has it."))
     return problems
+
+
+def _above_the_installations(crew: Crew) -> list[Problem]:
+    """What an agent gets where its crew says nothing is the most that a crew may give it."""
+    usual = settings.CREWSHIP.agents
+    most = dict(zip(AGENT_LIMITS, (usual.memory_mb, usual.cpus, usual.pids), strict=True))
+    return [
+        Problem(name, "max_value", f"At most {limit:g} on this installation.")
+        for name, limit in most.items()
+        if (value := getattr(crew, name)) is not None and value > limit
+    ]
 
 
 def refresh_hashes() -> int:

@@ -44,6 +44,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "unavailable": "Something that the service depends on is not there now.",
     "unsupported_media_type": "The body's Content-Type is not application/json.",
     "user_unknown": "Nobody has an account with this address.",
+    "volumes_exist": "Agents' volumes are there, and the request does not say if they go too.",
     "workspace_not_found": "The caller is not in this workspace, or the token is bound to another.",
     "workspace_required": "The caller is in several workspaces or none; the request names none.",
     # of hosts and starting
@@ -124,6 +125,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "lock_invalid": "An entry of the lock does not name a feature at a digest.",
     "lock_resource": "An entry of the lock points at another feature than its name.",
     "lock_unused": "Warning: no feature of the config needs this entry of the lock.",
+    "max_value": "A number is above what this installation allows.",
     "mise_too_many_tools": "The mise config has too many tools.",
     "mise_tool_invalid": "A tool's name is not one that mise understands.",
     "mise_twice": "mise is set in the devcontainer config and in mise_config.",

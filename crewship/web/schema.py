@@ -19,7 +19,7 @@ MEANINGS = {
     401: "Not authenticated.",
     403: "The caller's role lacks the action.",
     404: "Not in the caller's workspace.",
-    409: "The world is not as the caller thinks (`job_status`, `crew_ids`).",
+    409: "The world is not as the caller thinks (`job_status`, `crew_ids`, `volumes`).",
     415: "The body is not JSON.",
     429: "Too many requests or starts; `Retry-After` says how long to wait.",
     500: "Our fault; give the operator the `request_id`.",
@@ -42,6 +42,7 @@ class Problem(serializers.Serializer[Any]):
     )
     job_status = serializers.CharField(required=False)
     crew_ids = serializers.ListField(child=serializers.CharField(), required=False)
+    volumes = serializers.ListField(child=serializers.CharField(), required=False)
     request_id = serializers.CharField(required=False)
 
 

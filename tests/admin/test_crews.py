@@ -173,7 +173,7 @@ def test_an_agent_is_not_deleted_here(admin: Pages, cast: Cast):
 def test_a_refused_deletion_is_a_message(
     admin: Pages, cast: Cast, monkeypatch: pytest.MonkeyPatch, way: str
 ):
-    def refuse(crew: Crew) -> None:
+    def refuse(crew: Crew, **said: object) -> None:
         raise Conflict("Not now.", hint="Try again.")
 
     monkeypatch.setattr("crewship.admin.crews.delete_crew", refuse)

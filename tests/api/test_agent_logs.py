@@ -116,7 +116,8 @@ def test_following_ends_when_the_right_to_is_lost(
     lose: Any, api: Api, path: str, cast: Cast, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(web_follow, "CHECK_S", 0.0)
-    followed = iter(api.bob.get(f"{path}?tail=1&follow=1").streaming_content)
+    answer: Any = api.bob.get(f"{path}?tail=1&follow=1")
+    followed = iter(answer.streaming_content)
     assert next(followed) == b"3b\n"
     lose(cast)
     say(agent, 4, "not for bob any more")

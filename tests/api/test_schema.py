@@ -39,7 +39,7 @@ STATUSES = {
     ("post", "/crews"): {"201", "400", "403", "404", "415"},
     ("get", "/crews/{crew_id}"): {"200", "400", "404"},
     ("patch", "/crews/{crew_id}"): {"200", "400", "403", "404", "415"},
-    ("delete", "/crews/{crew_id}"): {"204", "400", "403", "404"},
+    ("delete", "/crews/{crew_id}"): {"204", "400", "403", "404", "409"},
     ("get", "/crews/{crew_id}/agents"): {"200", "400", "404"},
     ("post", "/crews/{crew_id}/agents"): {"201", "400", "403", "404", "409", "415"},
     ("get", "/crews/{crew_id}/agents/{agent_id}"): {"200", "400", "404"},

@@ -16,6 +16,7 @@ from tests.problem import problem
 FIELDS = {
     "id", "name", "slug", "runtime_image", "devcontainer_config", "mise_config", "lock_config",
     "cached_image", "config_hash", "provision_status", "auto_provision", "created_at", "updated_at",
+    "agent_memory_mb", "agent_cpus", "agent_pids",
 }  # fmt: skip
 MISE = '{"tools": {"node": "22"}}'
 

@@ -13,8 +13,9 @@ from cache.selectors import TagCollision
 from crewship.crews.models import Crew
 from crewship.domain.errors import CapacityExceeded, Conflict
 from crewship.workspaces.models import Workspace
+from provisioning.deletion import delete_crew
 from provisioning.models import ProvisionJob, ProvisionStart
-from provisioning.services import JobActive, cancel_provision, delete_crew, request_provision
+from provisioning.services import JobActive, cancel_provision, request_provision
 from provisioning.states import EventKind, JobState
 from tests.cast import Cast, make_crew
 from tests.conftest import ImageMaker, JobMaker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from crewship.settings.env import SettingsError
+from crewship.domain.errors import SettingsError
 from crewship.settings.options import AgentOptions, read_options
 
 

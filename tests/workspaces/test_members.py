@@ -65,6 +65,7 @@ def test_the_role_table_is_the_contracts() -> None:
     admins = {Role.OWNER, Role.ADMIN}
     assert {
         Action.READ: set(Role),
+        Action.INSPECT: set(Role) - {Role.VIEWER},
         Action.CREATE: managers,
         Action.UPDATE: managers,
         Action.DELETE: admins,
