@@ -14,6 +14,7 @@ from crewship.domain.errors import ConfigInvalid, CrewshipError, Forbidden, NotF
 from crewship.domain.roles import Action, may
 from crewship.workspaces.models import Membership
 from crewship.workspaces.scope import Scope
+from provisioning.overview import workspace_badge
 
 TABS = (("overview", "Crews", "ship"),)
 
@@ -38,6 +39,7 @@ def shell_context(scope: Scope) -> dict[str, Any]:  # Any: Django's own template
         "scope": scope,
         "workspace": scope.workspace,
         "workspaces": [m.workspace for m in memberships.order_by("workspace__slug")],
+        "badge": workspace_badge(scope.workspace),
         "may": {action.value: may(scope.role, action) for action in Action},
         "tabs": [entry for entry in TABS if entry[0] not in _hidden_tabs(scope)],
     }

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from crewship.dashboard import overview, sign_in
+from crewship.dashboard import crew, overview, sign_in, verbs
 
 app_name = "dashboard"
 
 of_workspace: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("live", overview.live_rows, name="live"),
     path("", include("crewship.dashboard.editor_urls")),
+    path("crews/<slug:crew>/", crew.crew_page, name="crew"),
+    path("crews/<slug:crew>/live", crew.live_crew, name="live-crew"),
+    path("crews/<slug:crew>/provision", verbs.provision, name="provision"),
+    path("crews/<slug:crew>/rebuild", verbs.rebuild, name="rebuild"),
+    path("crews/<slug:crew>/cancel", verbs.cancel, name="cancel"),
+    path("crews/<slug:crew>/restart-agents", verbs.restart, name="restart-agents"),
+    path("jobs/<str:job>/events", crew.log_portion, name="log"),
 ]
 
 urlpatterns = [

@@ -8,9 +8,12 @@ from typing import Final
 
 import lucide
 from django import template
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+
+from crewship.dashboard.ansi import render_line
 
 register = template.Library()
 
@@ -102,3 +105,24 @@ def short_hash(text: str | None) -> str:
 def leaf(ref: str) -> str:
     """``python:1`` of ``ghcr.io/devcontainers/features/python:1``."""
     return ref.rsplit("/", 1)[-1]
+
+
+@register.simple_tag
+def query_with(query: QueryDict, **changes: object) -> str:
+    """The query string with some parameters changed."""
+    changed = query.copy()
+    for name, value in changes.items():
+        changed[name] = str(value)
+    return changed.urlencode()
+
+
+@register.filter
+def log_line(line: str) -> SafeString:
+    """A line of a script's output with its colours."""
+    return render_line(line)
+
+
+@register.filter
+def digest_of(resolved: str) -> str:
+    """``sha256:…`` of ``ghcr.io/x/y@sha256:…``."""
+    return resolved.rpartition("@")[2]

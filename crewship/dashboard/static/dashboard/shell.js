@@ -48,3 +48,18 @@ export function refreshAges(root = document) {
 }
 
 setInterval(refreshAges, 10_000);
+
+// As the template filter `duration`.
+export function duration(seconds) {
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const two = (n) => String(n).padStart(2, "0");
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+}
+
+// A form that was sent without a reload: whoever uses the keyboard goes on from the new content.
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id === "main") document.getElementById("main").focus({ preventScroll: true });
+});

@@ -1,0 +1,201 @@
+"""A workspace's crews at a glance: rows with their live state, and what is building or broken.
+
+The number of queries does not depend on the number of crews.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from cache.models import CachedImage
+from cache.selectors import present_images
+from crewship.crews.models import Agent, Crew
+from crewship.workspaces.models import Workspace
+from provisioning.models import ProvisionJob
+from provisioning.pipeline.execute import LABELS
+from provisioning.states import ACTIVE, JobState, ProvisionStatus
+
+BULKY: Final = ("devcontainer_config", "mise_config", "lock_config", "resolved_features")
+RECENT: Final = timedelta(minutes=3)  # how long the badge tells of a finished build
+
+
+@dataclass(frozen=True, slots=True)
+class CrewRow:
+    """One crew now. ``job`` is its latest if that counts for the config that the crew has."""
+
+    crew: Crew
+    status: ProvisionStatus
+    job: ProvisionJob | None
+    image: CachedImage | None
+    place: int | None  # in the workspace's line; 1 is next
+    agents: int
+    agents_to_restart: int
+
+    @property
+    def step(self) -> int:
+        if self.job is None:
+            return 0
+        return len(LABELS) if self.job.state == JobState.COMPLETED else self.job.step
+
+    @property
+    def total(self) -> int:
+        return len(LABELS)
+
+    @property
+    def built_at(self) -> datetime | None:
+        return self.image.created_at if self.image else None
+
+    @property
+    def can_be_built(self) -> bool:
+        return self.crew.config_hash is not None
+
+    @property
+    def signature(self) -> str:
+        """Changes whenever a watcher should see something else."""
+        message = self.job.message if self.job else ""
+        return f"{self.status} {self.step} {self.place or ''} {self.agents_to_restart} {message}"
+
+
+def crew_rows(crews: Sequence[Crew]) -> list[CrewRow]:
+    """The rows in the order of the crews."""
+    newest = ProvisionJob.objects.filter(crew__in=crews).order_by()
+    latest = newest.values("crew_id").annotate(latest=Max("id")).values("latest")
+    jobs = {job.crew_id: job for job in ProvisionJob.objects.filter(pk__in=latest).defer(*BULKY)}
+    tags = {crew.cached_image for crew in crews if crew.cached_image}
+    images = {(i.tag, i.config_hash): i for i in present_images().filter(tag__in=tags)}
+    live: dict[str, list[str]] = {}
+    for crew_id, image_id in Agent.objects.filter(crew__in=crews).values_list(
+        "crew_id", "live_image_id"
+    ):
+        live.setdefault(crew_id, []).append(image_id)
+    places = places_in_line({crew.workspace_id for crew in crews})
+    return [_row(crew, jobs.get(crew.pk), images, live.get(crew.pk, []), places) for crew in crews]
+
+
+def _row(
+    crew: Crew,
+    job: ProvisionJob | None,
+    images: Mapping[tuple[str, str], CachedImage],
+    live: Sequence[str],
+    places: Mapping[str, int],
+) -> CrewRow:
+    if job is not None and job.state not in ACTIVE and job.config_hash != crew.config_hash:
+        job = None
+    image = images.get((crew.cached_image or "", crew.config_hash or ""))
+    running = Counter(image_id for image_id in live if image_id)
+    return CrewRow(
+        crew=crew,
+        status=_status(job, image),
+        job=job,
+        image=image,
+        place=places.get(job.pk) if job else None,
+        agents=len(live),
+        agents_to_restart=running.total() - (running[image.image_id] if image else 0),
+    )
+
+
+def _status(job: ProvisionJob | None, image: CachedImage | None) -> ProvisionStatus:
+    if job is not None and (job.state in ACTIVE or job.state == JobState.FAILED):
+        return ProvisionStatus(job.state)
+    return ProvisionStatus.COMPLETED if image else ProvisionStatus.IDLE
+
+
+def places_in_line(workspace_ids: set[str]) -> Mapping[str, int]:
+    """By job id, 1 for the one that a worker takes up first when it is its workspace's turn. Jobs
+    that wait for another's image stand in no line."""
+    waiting = ProvisionJob.objects.filter(
+        workspace_id__in=workspace_ids, state=JobState.PENDING, leader=None
+    )
+    places: dict[str, int] = {}
+    in_line: Counter[str] = Counter()
+    for workspace_id, job_id in waiting.order_by("created_at", "id").values_list(
+        "workspace_id", "pk"
+    ):
+        in_line[workspace_id] += 1
+        places[job_id] = in_line[workspace_id]
+    return places
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What the header says, and how loudly."""
+
+    text: str = ""
+    tone: str = ""  # "bad" | "run" | "warn" | "ok"
+    show: str = ""  # the overview's filter that lists what is meant
+
+
+def workspace_badge(workspace: Workspace) -> Badge:
+    """The most urgent thing of the workspace: broken, building, to restart, just built."""
+    crews = Crew.objects.filter(workspace=workspace)
+    failed = crews.filter(failed_condition()).count()
+    building = crews.filter(active_condition()).count()
+    if failed:
+        also = f", {building} building" if building else ""
+        return Badge(f"{failed} failed{also}", "bad", "failed")
+    if building:
+        return Badge(f"Building {building}", "run", "building")
+    restart = crews.filter(restart_condition()).count()
+    if restart:
+        return Badge(f"{restart} to restart", "warn", "restart")
+    recent = ProvisionJob.objects.filter(
+        workspace=workspace,
+        state=JobState.COMPLETED,
+        finished_at__gt=timezone.now() - RECENT,
+        config_hash=F("crew__config_hash"),
+    )
+    built = recent.order_by().values("crew_id").distinct().count()
+    return Badge(f"Built {built}", "ok", "") if built else Badge()
+
+
+def active_condition() -> Exists:
+    return Exists(ProvisionJob.objects.filter(crew=OuterRef("pk"), state__in=ACTIVE))
+
+
+def failed_condition() -> Exists:
+    """The crew's latest job failed, for the config that it has."""
+    newer = ProvisionJob.objects.filter(crew=OuterRef("crew"), pk__gt=OuterRef("pk"))
+    failed = ProvisionJob.objects.filter(
+        ~Exists(newer),
+        crew=OuterRef("pk"),
+        state=JobState.FAILED,
+        config_hash=OuterRef("config_hash"),
+    )
+    return Exists(failed)
+
+
+def restart_condition() -> Exists:
+    """A live agent runs another image than the crew's current one."""
+    current = CachedImage.objects.filter(
+        tag=OuterRef("crew__cached_image"),
+        config_hash=OuterRef("crew__config_hash"),
+        image_id=OuterRef("live_image_id"),
+    )
+    stale = Agent.objects.filter(~Exists(current), crew=OuterRef("pk")).exclude(live_image_id="")
+    return Exists(stale)
+
+
+SHOWN: Final = ("building", "failed", "restart", "unbuilt")
+
+
+def find_crews(workspace: Workspace, show: str = "", search: str = "") -> QuerySet[Crew]:
+    """The workspace's crews by name; ``show`` is one of SHOWN or everything."""
+    crews = Crew.objects.filter(workspace=workspace).select_related("workspace")
+    if search:
+        crews = crews.filter(Q(name__icontains=search) | Q(slug__icontains=search))
+    if show == "building":
+        crews = crews.filter(active_condition())
+    elif show == "failed":
+        crews = crews.filter(failed_condition())
+    elif show == "restart":
+        crews = crews.filter(restart_condition())
+    elif show == "unbuilt":
+        crews = crews.filter(~active_condition(), cached_image=None)
+    return crews.order_by("name", "id")
