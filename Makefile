@@ -62,7 +62,7 @@ check: python ## lint, format, types, import rules, migrations, deployment, API 
 	@.ci/check.sh
 
 bench: setup ## compare with the reference builder: benchmarks/results/latest.json
-	@.ci/test-tools.sh registry
+	@.ci/test-tools.sh npm
 	$(BIN)/python -m benchmarks.provision
 
 bench-api: python ## measure the API: benchmarks/results/api.json

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What some test parts need beside `make setup`: test-tools.sh [registry] [cli] [browser]
+# What some test parts need beside `make setup`: test-tools.sh [registry] [cli] [browser] [npm]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source .ci/steps.sh
@@ -15,6 +15,7 @@ for tool; do
             need redis-server redis-server
             ;;
         cli) need tmux tmux ;;
+        npm) need npm npm ;;
         browser) need chromium chromium ;;
         *) fail "unknown test tool: $tool" ;;
     esac
