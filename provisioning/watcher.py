@@ -1,4 +1,4 @@
-"""The one process beside each Docker host: heartbeat, image presence, removals, sweeps.
+"""The one process beside each Docker host: heartbeat, image presence, removals, sweeps, agents.
 
 Web processes hold no engine socket; what they know of the host is what this writes.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 
 from django.conf import settings
@@ -21,6 +22,9 @@ from cache.presence import reconcile
 from cache.services import carry_out_removals
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
+from provisioning.agents.actions import AgentActions
+from provisioning.agents.agent_logs import AgentLogs
+from provisioning.agents.keeper import PREFIX, AgentKeeper
 from provisioning.sweep import sweep_host
 
 log = logging.getLogger(__name__)
@@ -29,6 +33,7 @@ BEAT_S = 1.0
 TICK_S = 0.25  # how soon a removal is seen, and an event acted on
 RECONCILE_S = 10.0  # without any event: engines may drop some
 SWEEP_S = 2.0
+AGENTS_AT_ONCE = 64  # most of them only wait until an agent has ended
 
 
 class HostWatcher:
@@ -40,8 +45,20 @@ class HostWatcher:
         self._stop = stop
         self._changed = Event()
         self._alive = Event()  # the engine answered lately
+        host_name = settings.CREWSHIP.host_name
+        self._pool = ThreadPoolExecutor(AGENTS_AT_ONCE, thread_name_prefix="agent")
+        self._logs = AgentLogs(engine)
+        actions = AgentActions(engine, host_name, self._logs)
+        self._keeper = AgentKeeper(engine, host_name, actions, self._pool)
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            # What is under way ends by itself; running agents run on and are adopted later.
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 host = register_host(settings.CREWSHIP.host_name, self._engine.info())
@@ -62,6 +79,8 @@ class HostWatcher:
         threads = [
             Thread(target=self._heartbeat, args=(host, ended), name="heartbeat", daemon=True),
             Thread(target=self._events, args=(ended,), name="engine-events", daemon=True),
+            Thread(target=self._keeper.run, args=(ended,), name="agent-keeper", daemon=True),
+            Thread(target=self._logs.run, args=(ended,), name="agent-logs", daemon=True),
         ]
         for thread in threads:
             thread.start()
@@ -114,8 +133,11 @@ class HostWatcher:
     def _events(self, ended: Event) -> None:
         while not ended.is_set():
             try:
-                for _ in self._engine.events(ended):
-                    self._changed.set()
+                for event in self._engine.events(ended):
+                    if event.kind == "image":
+                        self._changed.set()
+                    elif event.name.startswith(PREFIX):
+                        self._keeper.wake()
             except EngineError as err:
                 log.warning("the event stream ended: %s", err)
                 ended.wait(BEAT_S)

@@ -91,6 +91,7 @@ def _provenance(context: Context) -> Mapping[str, Any]:
             "version": context.mise.version if context.mise else None,
             "tools": context.mise_facts.get("tools", {}),
         },
+        "home": context.home,
         "layers": [
             {"kind": x.kind, "label": x.label, "key": x.key} for x in context.known_plan.layers
         ],

@@ -9,7 +9,12 @@ import docker
 
 def run_in(tag: str, *argv: str) -> str:
     """What the command printed in a throw-away container; AssertionError when it failed."""
-    done = subprocess.run(["docker", "run", "--rm", tag, *argv], capture_output=True)
+    return run_by_docker("run", "--rm", tag, *argv)
+
+
+def run_by_docker(*argv: str) -> str:
+    """What docker's command printed; AssertionError when it failed."""
+    done = subprocess.run(["docker", *argv], capture_output=True)
     assert done.returncode == 0, (argv, done.stderr.decode(errors="replace"))
     return done.stdout.decode()
 

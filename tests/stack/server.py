@@ -215,6 +215,10 @@ def remove_all_images(stack: Stack) -> None:
     from crewship.engine.docker import DockerEngine
 
     engine = DockerEngine.from_environment()
+    for kind in ("container", "network", "volume"):
+        remove = getattr(engine, f"remove_{kind}")
+        for (name,) in stack.rows(f"SELECT name FROM provisioning_agent{kind}"):  # noqa: S608
+            remove(name)
     names = [tag for (tag,) in stack.rows("SELECT tag FROM cache_cachedimage")]
     layers = stack.rows("SELECT tag FROM cache_layer ORDER BY id DESC")
     for name in [*names, *(tag for (tag,) in layers)]:

@@ -1,0 +1,300 @@
+"""What the keeper does for one agent: start, stop, start again; each in a thread of its own.
+
+An action gets the row as it was read with the wish. It answers whether it is done with it: False
+means that the engine, the database or an image was not there, and that it is tried again soon.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from cache.models import CachedImage
+from cache.selectors import present_images
+from crewship.crews.models import Agent, AgentStatus
+from crewship.crews.secrets import unseal
+from crewship.crews.services import crew_spec
+from crewship.devcontainer.types import RuntimeSettings
+from crewship.domain.errors import (
+    BuildStepFailed,
+    Conflict,
+    CrewshipError,
+    EngineError,
+    EngineUnreachable,
+    ImageNotFound,
+)
+from crewship.engine.base import Engine
+from crewship.engine.running import ContainerState
+from provisioning.agents.agent_logs import AgentLogs
+from provisioning.agents.agent_plan import AgentPlan, ImageFacts, container_name, plan_agent
+from provisioning.agents.host_rows import (
+    containers_of,
+    ensure_network,
+    note_plan,
+    remove_given_up_volumes,
+    remove_unused_networks,
+)
+from provisioning.agents.launch import launch
+from provisioning.models import AgentContainer
+from provisioning.pipeline.output import clean_text
+from provisioning.selectors import latest_job
+from provisioning.states import JobState
+
+log = logging.getLogger(__name__)
+
+STARTS_AT_ONCE: Final = 8  # more would only wait for the engine
+TRIES: Final = 3  # of what somebody else's doing on the host may have spoiled
+MAX_ERROR: Final = 2000  # characters
+NOTHING: Final = {"container_id": "", "live_image_id": ""}
+
+Seen = Mapping[str, ContainerState]  # by container name and by id
+
+
+class AgentActions:
+    """For one host. Methods are called from several threads, for different agents each."""
+
+    def __init__(self, engine: Engine, host_name: str, logs: AgentLogs) -> None:
+        self._engine = engine
+        self._host_name = host_name
+        self._logs = logs
+        self._network = threading.Lock()
+        self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
+        # What runs now, so that an agent that ended starts again as it was, whatever was edited.
+        self._plans: dict[str, AgentPlan] = {}
+
+    # -- what is
+    def own_container(self, agent: Agent, seen: Seen) -> ContainerState | None:
+        """By its id first: a renamed agent keeps its container until it is started anew."""
+        return seen.get(agent.container_id) or seen.get(container_name(agent.crew_id, agent.name))
+
+    def note_running(self, agent: Agent, state: ContainerState) -> None:
+        """The row says that it runs, and on what; its output is followed."""
+        if not self._logs.follows(agent.pk, state.container_id):
+            since = self._logs.resume_point(agent.pk)
+            self._logs.follow(agent.pk, state.container_id, since)
+        now = (AgentStatus.RUNNING, state.container_id, state.image_id)
+        if (agent.status, agent.container_id, agent.live_image_id) != now:
+            self._write(
+                agent,
+                AgentStatus.RUNNING,
+                container_id=state.container_id,
+                live_image_id=state.image_id,
+            )
+
+    def note_end(self, agent: Agent, state: ContainerState | None, again_in_s: float) -> None:
+        """The row says that it ended although it is meant to run."""
+        code = state.exit_code if state else None
+        how = f"ended with exit code {code}" if code is not None else "is gone"
+        self._logs.say(agent.pk, f"the agent {how}; it is started again in {again_in_s:g} s")
+        self._write(agent, AgentStatus.EXITED, exit_code=code, live_image_id="")
+
+    # -- actions
+    def carry_out(self, agent: Agent, state: ContainerState | None) -> bool:
+        """The wish that the row holds is fulfilled, or failed for a reason that the row names."""
+        if not agent.wants_running:
+            return self.stop(agent, state)
+        return self._guarded(agent, lambda: self._start(agent, state))
+
+    def stop(self, agent: Agent, state: ContainerState | None) -> bool:
+        return self._guarded(agent, lambda: self._stop(agent))
+
+    def start_again(self, agent: Agent, state: ContainerState | None) -> bool:
+        """One that ended runs again, as it was started the last time."""
+        return self._guarded(agent, lambda: self._start_again(agent, state))
+
+    def remove_orphan(self, row: AgentContainer, state: ContainerState | None) -> bool:
+        """The container of an agent that is gone is gone as well. By its id where it was seen:
+        a new agent may have the name by now."""
+        container = state.container_id if state else row.name
+        try:
+            self._end_container(row.agent_id, container)
+            AgentContainer.objects.filter(pk=row.pk, agent_id=row.agent_id).delete()
+        except (CrewshipError, DatabaseError) as err:
+            log.warning("%s can't be removed yet: %s", row.name, err)
+            return False
+        finally:
+            self._plans.pop(row.agent_id, None)
+            close_old_connections()
+        return True
+
+    def tidy_up(self) -> bool:
+        """Networks and volumes that nobody needs any more are gone."""
+        try:
+            with self._network:
+                remove_unused_networks(self._engine, self._host_name)
+            remove_given_up_volumes(self._engine, self._host_name)
+        except (EngineError, DatabaseError) as err:
+            log.warning("networks and volumes are not tidied up: %s", err)
+            return False
+        finally:
+            close_old_connections()
+        return True
+
+    # -- start
+    def _start(self, agent: Agent, state: ContainerState | None) -> bool:
+        record = self._image_for(agent, state)
+        if record is None:
+            return self._wait_for_image(agent)
+        plan = self._plan(agent, record)
+        self._end(agent, keep=plan.spec.name)
+        container = self._launch(agent, plan)
+        self._finish(
+            agent,
+            AgentStatus.RUNNING,
+            container_id=container,
+            live_image_id=plan.spec.image,
+            started_at=timezone.now(),
+            error="",
+        )
+        return True
+
+    def _start_again(self, agent: Agent, state: ContainerState | None) -> bool:
+        self._logs.drain(agent.pk)
+        plan = self._plans.get(agent.pk)
+        try:
+            plan = plan or self._plan(agent, self._known_image(agent, state))
+            container = self._launch(agent, plan)
+        except ImageNotFound:  # removed since it ended: the crew's current one has to do
+            plan = self._plan(agent, self._known_image(agent, None))
+            container = self._launch(agent, plan)
+        self._write(
+            agent,
+            AgentStatus.RUNNING,
+            container_id=container,
+            live_image_id=plan.spec.image,
+            started_at=timezone.now(),
+            restarts=F("restarts") + 1,
+        )
+        return True
+
+    def _image_for(self, agent: Agent, state: ContainerState | None) -> CachedImage | None:
+        """The crew's current image; without one, what the agent runs now serves once more."""
+        images = present_images().filter(host__name=self._host_name)
+        crew = agent.crew
+        current = images.filter(tag=crew.cached_image, config_hash=crew.config_hash).first()
+        if current is None and state is not None:
+            return images.filter(image_id=state.image_id).first()
+        return current
+
+    def _known_image(self, agent: Agent, state: ContainerState | None) -> CachedImage:
+        """The image that the agent ran, while it is there; else the crew's current one."""
+        images = present_images().filter(host__name=self._host_name)
+        ran = images.filter(image_id=state.image_id).first() if state else None
+        found = ran or self._image_for(agent, None)
+        if found is None:
+            raise ImageNotFound("The image of the agent is gone.", hint="Provision the crew.")
+        return found
+
+    def _wait_for_image(self, agent: Agent) -> bool:
+        job = latest_job(agent.crew)
+        if job is not None and job.state == JobState.FAILED:
+            raise BuildStepFailed(f"The crew's image could not be built: {job.error}", hint="")
+        if job is not None and job.state == JobState.CANCELLED:
+            raise BuildStepFailed("The build of the crew's image was cancelled.", hint="")
+        return False
+
+    def _plan(self, agent: Agent, record: CachedImage) -> AgentPlan:
+        image = self._engine.image(record.image_id)
+        if image is None:
+            raise ImageNotFound("The crew's image is not on the host.", hint="Provision the crew.")
+        options = settings.CREWSHIP
+        spec = crew_spec(agent.crew)
+        return plan_agent(
+            agent,
+            spec.runtime if spec else RuntimeSettings(),
+            ImageFacts.of(record, image.config.env, options.policy),
+            unseal(agent),
+            options.agents,
+        )
+
+    def _launch(self, agent: Agent, plan: AgentPlan) -> str:
+        # From here on the image is in use: no sweep may take it away.
+        self._write(agent, AgentStatus(agent.status), live_image_id=plan.spec.image)
+        note_plan(self._host_name, plan)
+        with self._starts:
+            container = self._try(lambda: self._launch_once(plan))
+        self._plans[agent.pk] = plan
+        self._logs.follow(agent.pk, container)
+        return container
+
+    def _launch_once(self, plan: AgentPlan) -> str:
+        pool = settings.CREWSHIP.agents.subnets
+        with self._network:
+            ensure_network(self._engine, self._host_name, plan.crew_id, pool)
+        return launch(self._engine, plan)
+
+    def _try(self, work: Callable[[], str]) -> str:
+        for _ in range(TRIES - 1):
+            try:
+                return work()
+            except EngineUnreachable:
+                raise
+            except (EngineError, Conflict) as err:
+                log.warning("trying again: %s", err)
+        return work()
+
+    # -- end
+    def _stop(self, agent: Agent) -> bool:
+        self._end(agent)
+        self._plans.pop(agent.pk, None)
+        self._finish(agent, AgentStatus.STOPPED, error="", **NOTHING)
+        return True
+
+    def _end(self, agent: Agent, keep: str = "") -> None:
+        """None of the agent's containers is left; ``keep``: the name stays in our records."""
+        for row in containers_of(self._host_name, agent.pk):
+            self._end_container(agent.pk, row.name)
+            if row.name != keep:
+                row.delete()
+
+    def _end_container(self, agent_id: str, container: str) -> None:
+        self._engine.stop_container(container, settings.CREWSHIP.agents.grace_s)
+        self._logs.drain(agent_id)
+        self._engine.remove_container(container)
+
+    # -- what became of it
+    def _guarded(self, agent: Agent, work: Callable[[], bool]) -> bool:
+        try:
+            try:
+                return work()
+            except EngineUnreachable as err:
+                log.warning("%s: %s", agent.pk, err)
+                return False
+            except CrewshipError as err:
+                self._fail(agent, err)
+            except DatabaseError:
+                raise
+            except Exception:  # a thread's boundary: the wish must not be tried for ever
+                log.exception("%s: unexpected error", agent.pk)
+                self._fail(agent, CrewshipError("Something went wrong on our side."))
+        except (DatabaseError, EngineError) as err:
+            log.warning("%s: what became of it is not written yet: %s", agent.pk, err)
+            return False
+        finally:
+            close_old_connections()
+        return True
+
+    def _fail(self, agent: Agent, error: CrewshipError) -> None:
+        self._end(agent)
+        self._plans.pop(agent.pk, None)
+        text = clean_text(f"{error.message} {error.error_hint}".strip())[:MAX_ERROR]
+        self._logs.say(agent.pk, f"the agent could not be started: {text}")
+        self._finish(agent, AgentStatus.FAILED, error=text, **NOTHING)
+
+    def _finish(self, agent: Agent, status: AgentStatus, **facts: Any) -> None:  # Any: columns
+        """As ``_write``, and the wish that the row held is done."""
+        self._write(agent, status, done=agent.asked, **facts)
+
+    @transaction.atomic
+    def _write(self, agent: Agent, status: AgentStatus, **facts: Any) -> None:  # Any: columns
+        """What is, is in the row. Its status is another wish's once somebody asked again."""
+        Agent.objects.filter(pk=agent.pk).update(**facts)
+        Agent.objects.filter(pk=agent.pk, asked=agent.asked).update(status=status)

@@ -1,0 +1,236 @@
+"""Agents' output: followed live, cleaned, and written down for all agents in one transaction.
+
+A flood costs nothing but reading: between two writes the first and the last lines are kept, those
+in between are counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+
+from crewship.crews.models import Agent, AgentLogChunk
+from crewship.domain.errors import EngineError
+from crewship.engine.base import Engine
+from crewship.engine.running import LogStream
+from provisioning.agents.agent_script import OURS
+from provisioning.pipeline.output import clean_line
+
+log = logging.getLogger(__name__)
+
+WRITE_S: Final = 0.5
+MAX_LINE: Final = 2000  # characters
+KEPT_LINES: Final = 5000  # of each agent, in the database
+HEAD_LINES: Final = 1000  # of each agent between two writes
+TAIL_LINES: Final = 1000
+
+
+@dataclass(slots=True)
+class Inbox:
+    """Lines of one agent that are not written yet; raw, since most of a flood is never shown."""
+
+    head: list[str] = field(default_factory=list)
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    dropped: int = 0
+
+    def add(self, lines: list[str]) -> None:
+        room = HEAD_LINES - len(self.head)
+        self.head += lines[:room]
+        rest = lines[max(room, 0) :]
+        self.dropped += max(0, len(self.tail) + len(rest) - TAIL_LINES)
+        self.tail.extend(rest)
+
+    def lines(self) -> list[str]:
+        gap = [f"{OURS} {self.dropped} lines were dropped here"] if self.dropped else []
+        return [*map(shown, self.head), *gap, *map(shown, self.tail)]
+
+
+def shown(raw: str) -> str:
+    """The line as stored: no control characters but colours, at most MAX_LINE long."""
+    line = clean_line(raw)
+    return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]} [line cut]"
+
+
+class AgentLogs:
+    """The output of all agents of a host. Threads may call anything here."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._inboxes: dict[str, Inbox] = {}
+        self._followers: dict[str, Follower] = {}
+        self._places: dict[str, _Place] = {}  # of the writer's thread only
+
+    def say(self, agent_id: str, text: str) -> None:
+        """A line of ours is in the agent's log, between its own."""
+        self.take(agent_id, [f"{OURS} {text}"])
+
+    def take(self, agent_id: str, lines: list[str]) -> None:
+        with self._lock:
+            self._inboxes.setdefault(agent_id, Inbox()).add(lines)
+
+    def follow(self, agent_id: str, container: str, since: float = 0) -> None:
+        """The container's output is the agent's from now on (from ``since`` on), until it ends."""
+        follower = Follower(self, agent_id, container, since)
+        with self._lock:
+            former = self._followers.get(agent_id)
+            self._followers[agent_id] = follower
+        if former is not None:
+            former.close()
+        follower.thread.start()
+
+    def follows(self, agent_id: str, container: str) -> bool:
+        with self._lock:
+            follower = self._followers.get(agent_id)
+        return follower is not None and follower.container == container
+
+    def drain(self, agent_id: str, within_s: float = 2.0) -> None:
+        """What a container that ended has printed is all here; nothing follows it any more."""
+        with self._lock:
+            follower = self._followers.pop(agent_id, None)
+        if follower is not None:
+            follower.finish(within_s)
+
+    def resume_point(self, agent_id: str) -> float:
+        """Up to when the agent's output is in the database, in seconds since 1970; 0: none is."""
+        last = AgentLogChunk.objects.filter(agent_id=agent_id).order_by("-seq").first()
+        return last.at.timestamp() if last is not None else 0
+
+    # -- writing
+    def run(self, ended: threading.Event) -> None:
+        """Writes twice a second until ``ended`` is set, and once more then."""
+        while not ended.wait(WRITE_S):
+            self._try_to_write()
+        with self._lock:
+            followers = list(self._followers.values())
+            self._followers.clear()
+        for follower in followers:
+            follower.close()
+        self._try_to_write()
+        close_old_connections()
+
+    def _try_to_write(self) -> None:
+        # What is read from here on is newer than this: a later watcher goes on from here.
+        at = timezone.now()
+        with self._lock:
+            inboxes, self._inboxes = self._inboxes, {}
+        if not inboxes:
+            return
+        try:
+            self.write({agent_id: inbox.lines() for agent_id, inbox in inboxes.items()}, at)
+        except DatabaseError as err:
+            log.warning("output of %d agents is not written yet: %s", len(inboxes), err)
+            close_old_connections()
+            self._places.clear()
+            self._put_back(inboxes)
+
+    def _put_back(self, inboxes: Mapping[str, Inbox]) -> None:
+        with self._lock:
+            for agent_id, inbox in inboxes.items():
+                newer = self._inboxes.get(agent_id, Inbox())
+                inbox.add([*newer.head, *newer.tail])
+                inbox.dropped += newer.dropped
+                self._inboxes[agent_id] = inbox
+
+    def write(self, lines: Mapping[str, list[str]], at: datetime) -> None:
+        """One chunk for each agent that still exists; chunks beyond KEPT_LINES are gone."""
+        with transaction.atomic():
+            known = Agent.objects.filter(pk__in=lines).values_list("pk", flat=True)
+            chunks = []
+            for agent_id in known:
+                place = self._places.get(agent_id)
+                if place is None:
+                    place = self._places[agent_id] = _Place.read(agent_id)
+                chunks.append(
+                    AgentLogChunk(
+                        agent_id=agent_id,
+                        seq=place.next(len(lines[agent_id])),
+                        lines=lines[agent_id],
+                        at=at,
+                    )
+                )
+                if oldest := place.cut():
+                    AgentLogChunk.objects.filter(agent_id=agent_id, seq__lt=oldest).delete()
+            AgentLogChunk.objects.bulk_create(chunks)
+
+
+@dataclass(slots=True)
+class _Place:
+    """Which chunks an agent has: the number of lines of each, by seq."""
+
+    sizes: deque[tuple[int, int]]
+    total: int
+    last: int
+
+    @classmethod
+    def read(cls, agent_id: str) -> _Place:
+        rows = AgentLogChunk.objects.filter(agent_id=agent_id).order_by("seq")
+        sizes = deque((seq, len(lines)) for seq, lines in rows.values_list("seq", "lines"))
+        return cls(sizes, sum(size for _, size in sizes), sizes[-1][0] if sizes else 0)
+
+    def next(self, size: int) -> int:
+        self.last += 1
+        self.sizes.append((self.last, size))
+        self.total += size
+        return self.last
+
+    def cut(self) -> int:
+        """The first seq to keep so that KEPT_LINES are left; 0: nothing is to go."""
+        cut = False
+        while self.total - self.sizes[0][1] >= KEPT_LINES:
+            self.total -= self.sizes.popleft()[1]
+            cut = True
+        return self.sizes[0][0] if cut else 0
+
+
+class Follower:
+    """Reads one container's output in a thread of its own."""
+
+    def __init__(self, logs: AgentLogs, agent_id: str, container: str, since: float) -> None:
+        self.container = container
+        self.thread = threading.Thread(target=self._run, name=f"log-{agent_id}", daemon=True)
+        self._logs = logs
+        self._agent_id = agent_id
+        self._since = since
+        self._stream: LogStream | None = None
+        self._closed = threading.Event()
+
+    def finish(self, within_s: float) -> None:
+        """All was read, or the time is up; nothing is read any more."""
+        self.thread.join(within_s)
+        self.close()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._stream is not None:
+            self._stream.close()
+
+    def _run(self) -> None:
+        engine = self._logs._engine
+        try:
+            self._stream = engine.container_logs(self.container, since=self._since)
+        except EngineError as err:
+            log.warning("%s: no output of %s: %s", self._agent_id, self.container[:12], err)
+            return
+        if self._closed.is_set():
+            self._stream.close()
+        self._read(self._stream)
+
+    def _read(self, texts: Iterable[str]) -> None:
+        rest = ""
+        for text in texts:
+            *whole, rest = (rest + text).split("\n")
+            rest = rest[: MAX_LINE * 2]  # an endless line must not grow in memory
+            if whole:
+                self._logs.take(self._agent_id, whole)
+        if rest:
+            self._logs.take(self._agent_id, [rest])
