@@ -112,6 +112,27 @@ class OciClient:
             endpoint, f"manifests/{reference}", ", ".join(MANIFEST_TYPES), what, consume
         )
 
+    def digest(self, registry: str, repository: str, reference: str) -> str:
+        """The digest that a tag names now, by what the registry says of it (a HEAD, which counts
+        against no pull limit) or, where it says nothing, by the manifest. Errors as ``manifest``.
+        """
+        if self._options.layout(registry, repository) is None:
+
+            def consume(response: httpx.Response, deadline: Deadline) -> str:
+                return str(response.headers.get("docker-content-digest", ""))
+
+            said = self._get(
+                self._options.endpoint(registry, repository),
+                f"manifests/{reference}",
+                ", ".join(MANIFEST_TYPES),
+                f"{registry}/{repository}:{reference}",
+                consume,
+                method="HEAD",
+            )
+            if is_digest(said):
+                return said
+        return self.manifest(registry, repository, reference)[0]
+
     def blob(self, registry: str, repository: str, digest: str, size: int, into: BlobStore) -> Path:
         """The blob's file in ``into``, verified; downloaded only when it isn't there.
 
@@ -145,11 +166,12 @@ class OciClient:
         accept: str,
         what: str,
         consume: Callable[[httpx.Response, Deadline], T],
+        method: str = "GET",
     ) -> T:
         url = f"{endpoint.base_url}/v2/{endpoint.repository}/{path}"
         deadline = self._http.deadline()
         return self._http.retrying(
-            lambda: self._authorised(endpoint, url, accept, what, deadline, consume),
+            lambda: self._authorised(endpoint, url, accept, what, deadline, consume, method),
             endpoint.host,
             deadline,
         )
@@ -162,13 +184,14 @@ class OciClient:
         what: str,
         deadline: Deadline,
         consume: Callable[[httpx.Response, Deadline], T],
+        method: str,
     ) -> T:
         """One exchange: as we are, then (once each) with credentials and with none."""
         authorization = self._authorizer.known(endpoint)
         answers = None
         while True:
             with self._http.stream(
-                url, {"Accept": accept}, deadline, authorization=authorization
+                url, {"Accept": accept}, deadline, authorization=authorization, method=method
             ) as response:
                 refused = response.status_code in (401, 403)
                 if not refused:

@@ -148,13 +148,14 @@ class BoundedHttp:
         *,
         authorization: str | None = None,
         form: Mapping[str, str] | None = None,
+        method: str = "GET",
     ) -> Iterator[httpx.Response]:
-        """The final answer to a GET (or, with ``form``, a POST that follows no redirect)."""
+        """The final answer to a GET or HEAD; with ``form`` to a POST, which follows no redirect."""
         origin = current = url
         for _hop in range(MAX_REDIRECTS + 1):
             deadline.check(host_of(current))
             request = self._client.build_request(
-                "GET" if form is None else "POST", current, headers=dict(headers), data=form
+                method if form is None else "POST", current, headers=dict(headers), data=form
             )
             if authorization is not None and origin_of(current) == origin_of(origin):
                 request.headers["Authorization"] = authorization

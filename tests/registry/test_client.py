@@ -169,3 +169,20 @@ def test_layout_prefixes_match_on_path_borders(make_client: MakeClient, tmp_path
     client = make_client(layouts={"ghcr.io/acme/feat": tmp_path / "absent"})
     with pytest.raises(RegistryNotFound, match=r"ghcr.io/acme/features/x:1"):
         client.manifest("ghcr.io", "acme/features/x", "1")
+
+
+def test_a_digest_is_asked_for_by_head(registry: ScriptedRegistry, make_client: MakeClient) -> None:
+    registry.answers[MANIFEST] = ok(b"", claimed=digest(BODY))
+    assert make_client().digest("registry.example", "acme/tool", "1") == digest(BODY)
+    assert [request.method for request in registry.requests] == ["HEAD"]
+
+
+@pytest.mark.parametrize("claimed", [None, "sha512:ab", "sha256:short"])
+def test_a_digest_that_the_registry_does_not_say_is_computed(
+    claimed: str | None, registry: ScriptedRegistry, make_client: MakeClient
+) -> None:
+    registry.answers[MANIFEST] = lambda request: ok(
+        BODY, claimed=claimed if request.method == "HEAD" else None
+    )
+    assert make_client().digest("registry.example", "acme/tool", "1") == digest(BODY)
+    assert [request.method for request in registry.requests] == ["HEAD", "GET"]
