@@ -11,8 +11,9 @@ from django.utils import timezone
 from cache.models import CachedImage
 from cache.selectors import find_hit
 from cache.services import record_image, touch_image
-from crewship.crews.models import Crew
+from crewship.crews.models import Agent, Crew
 from crewship.domain.errors import CrewshipError
+from provisioning.agents.wishes import wish_started
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.context import BuiltImage
 from provisioning.pipeline.output import clean_text
@@ -23,7 +24,8 @@ from provisioning.transitions import advance, record
 
 @transaction.atomic
 def complete(job: ProvisionJob, built: BuiltImage) -> str | None:
-    """The job is completed with its image; the crew is linked if its config is still the job's.
+    """The job is completed with its image; the crew is linked if its config is still the job's,
+    and after a refresh its agents are to be restarted.
 
     Returns the id of the image that the tag named before by our records, if it was another.
     Raises StaleJobState (and records nothing) when the job was taken away meanwhile.
@@ -48,14 +50,18 @@ def complete(job: ProvisionJob, built: BuiltImage) -> str | None:
         provenance=built.provenance,
         job_id=job.pk,
     )
-    _link(job, image)
+    if _link(job, image) and job.refresh:
+        meant = Agent.objects.filter(crew_id=job.crew_id, wants_running=True)
+        wish_started(meant, job.host.name)
     for follower in job.followers.filter(state=JobState.PENDING):
         _complete_follower(follower, image)
     return old.image_id if old and old.image_id != image.image_id else None
 
 
-def _link(job: ProvisionJob, image: CachedImage) -> None:
-    Crew.objects.filter(pk=job.crew_id, config_hash=job.config_hash).update(cached_image=image.tag)
+def _link(job: ProvisionJob, image: CachedImage) -> bool:
+    """Whether the crew's marker is the image now: its config may have changed meanwhile."""
+    crew = Crew.objects.filter(pk=job.crew_id, config_hash=job.config_hash)
+    return bool(crew.update(cached_image=image.tag))
 
 
 def _complete_follower(job: ProvisionJob, image: CachedImage) -> None:

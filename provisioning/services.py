@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -37,8 +38,21 @@ class JobActive(Conflict):
     hint = "Wait for the running job, or cancel it."
 
 
-def request_provision(*, crew: Crew, actor: User | None, rebuild: bool = False) -> ProvisionJob:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a job comes to its image: afresh or not, and what that leaves alone."""
+
+    rebuild: bool
+    refresh: bool
+
+
+def request_provision(
+    *, crew: Crew, actor: User | None, rebuild: bool = False, refresh: bool = False
+) -> ProvisionJob:
     """The crew has an active job, or is linked to an image that was there (a completed job).
+
+    ``rebuild`` clears the crew's marker and builds afresh; ``refresh`` builds afresh too, but
+    leaves the marker until the new image is there, and then has the crew's agents restarted.
 
     The order of checks is CONTRACT.md's: config, host, active job, rate; a refused request
     changes nothing. Raises ConfigError/ConfigInvalid, NoDockerHost/DockerHostLost, JobActive
@@ -52,7 +66,7 @@ def request_provision(*, crew: Crew, actor: User | None, rebuild: bool = False) 
         crew = lock_crew(crew)
         _refuse_if_active(crew)
         _refuse_above_rate(workspace)
-        job = _start(crew, spec, host, actor, rebuild)
+        job = _start(crew, spec, host, actor, Way(rebuild or refresh, refresh))
         if job.state == JobState.PENDING and job.leader_id is None:
             transaction.on_commit(lambda: knock(job.pk))
     return job
@@ -99,13 +113,13 @@ def _refuse_above_rate(workspace: Workspace) -> None:
 
 
 def _start(
-    crew: Crew, spec: CrewSpec, host: DockerHost, actor: User | None, rebuild: bool
+    crew: Crew, spec: CrewSpec, host: DockerHost, actor: User | None, way: Way
 ) -> ProvisionJob:
     config_hash = crew_hash(crew, spec)
-    hit = None if rebuild else find_hit(host.pk, config_hash)
+    hit = None if way.rebuild else find_hit(host.pk, config_hash)
     if crew.config_hash != config_hash:  # a newer generator, or a new default
         crew.config_hash, crew.cached_image = config_hash, None
-    if rebuild:
+    if way.rebuild and not way.refresh:
         crew.cached_image = None
     crew.save(update_fields=["config_hash", "cached_image"])
     ProvisionStart.objects.create(workspace_id=crew.workspace_id)
@@ -114,13 +128,14 @@ def _start(
         crew=crew,
         host=host,
         requested_by=actor,
-        rebuild=rebuild,
+        rebuild=way.rebuild,
+        refresh=way.refresh,
         config_hash=config_hash,
         devcontainer_config=crew.devcontainer_config or "",
         mise_config=crew.mise_config,
         lock_config=crew.lock_config,
         runtime_image=crew.runtime_image,
-        leader=None if rebuild or hit else _leader(host, config_hash),
+        leader=None if way.rebuild or hit else _leader(host, config_hash),
     )
     try:
         with transaction.atomic():
@@ -130,7 +145,7 @@ def _start(
             "A provisioning job is already in progress for this crew.",
             extra={"job_status": JobState.PENDING},
         ) from err
-    record(job.pk, [(EventKind.STATE, 0, {"state": JobState.PENDING, "rebuild": rebuild})])
+    record(job.pk, [(EventKind.STATE, 0, {"state": JobState.PENDING, "rebuild": way.rebuild})])
     return _complete_with_hit(job, hit) if hit else job
 
 
