@@ -42,6 +42,8 @@ urlpatterns = [
     ),
     path("crews/<str:crew_id>/provision/cancel", ProvisionViewSet.as_view({"post": "cancel"})),
     path("crews/<str:crew_id>/rebuild", ProvisionViewSet.as_view({"post": "rebuild"})),
+    path("crews/<str:crew_id>/refresh-image", ProvisionViewSet.as_view({"post": "refresh_image"})),
+    path("crews/<str:crew_id>/image-status", ProvisionViewSet.as_view({"get": "image_status"})),
     path(
         "crews/<str:crew_id>/restart-agents",
         ProvisionViewSet.as_view({"post": "restart_agents"}),

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from provisioning.agents.services import FailedAgent, RestartReport
+from provisioning.freshness import ImageStatus, PartStatus
 from provisioning.models import ProvisionJob
 from provisioning.selectors import StatusView
 from provisioning.states import JobState, ProvisionStatus
@@ -83,6 +84,32 @@ class RestartedOutput(serializers.Serializer[RestartReport]):
         return out
 
 
+class PartStatusOutput(serializers.Serializer[PartStatus]):
+    ref = serializers.CharField(help_text="As it is written in the config.")
+    running_digest = serializers.CharField(
+        allow_null=True, help_text="What the crew's image was made of."
+    )
+    resolved_digest = serializers.CharField(
+        allow_null=True, help_text="What the registry has under the name now."
+    )
+    behind = serializers.BooleanField(allow_null=True, help_text="Null: not known.")
+    reason = serializers.CharField(allow_blank=True)
+
+
+class ImageStatusOutput(serializers.Serializer[ImageStatus]):
+    """The digests are the base image's; ``behind`` looks at the features too."""
+
+    cached_image = serializers.CharField(allow_null=True)
+    running_digest = serializers.CharField(allow_null=True)
+    resolved_digest = serializers.CharField(allow_null=True)
+    behind = serializers.BooleanField(
+        allow_null=True, help_text="Null: not known, and `reason` says why."
+    )
+    reason = serializers.CharField()
+    features = PartStatusOutput(many=True)
+    agents_pending_restart = serializers.IntegerField()
+
+
 class JobOutput(serializers.ModelSerializer[ProvisionJob]):
     crew_id = serializers.CharField()
     state = serializers.ChoiceField(choices=JobState.choices)
@@ -100,6 +127,7 @@ class JobOutput(serializers.ModelSerializer[ProvisionJob]):
             "crew_id",
             "state",
             "rebuild",
+            "refresh",
             "cache_hit",
             "config_hash",
             "image_id",

@@ -20,12 +20,14 @@ from crewship.workspaces.views import WorkspaceViewSet
 from provisioning.agents.services import restart_agents
 from provisioning.api.serializers import (
     CancelOutput,
+    ImageStatusOutput,
     JobOutput,
     LockOutput,
     ProvisionStatusOutput,
     RestartedOutput,
     StartedOutput,
 )
+from provisioning.freshness import image_status
 from provisioning.models import ProvisionJob
 from provisioning.selectors import jobs_of, log_lines, provision_status, resolved_features
 from provisioning.services import cancel_provision, request_provision
@@ -40,6 +42,8 @@ class ProvisionViewSet(CrewViewSet):
         "status": Action.READ,
         "provision": Action.CREATE,
         "rebuild": Action.CREATE,
+        "refresh_image": Action.CREATE,
+        "image_status": Action.READ,
         "cancel": Action.CREATE,
         "restart_agents": Action.UPDATE,
         "jobs": Action.READ,
@@ -67,6 +71,21 @@ class ProvisionViewSet(CrewViewSet):
         layer is used."""
         request_provision(crew=self.crew, actor=self.scope.user, rebuild=True)
         return self._started()
+
+    @extend_schema(
+        request=None, responses={202: StartedOutput, **problems(400, 403, 404, 409, 503)}
+    )
+    def refresh_image(self, request: Request, crew_id: str) -> Response:
+        """Build afresh as a rebuild does, but with the present image in use until the new one is
+        there; then restart the agents that are meant to run. A failure changes nothing."""
+        request_provision(crew=self.crew, actor=self.scope.user, refresh=True)
+        return self._started()
+
+    @extend_schema(responses={200: ImageStatusOutput, **problems(400, 404)})
+    def image_status(self, request: Request, crew_id: str) -> Response:
+        """Whether base and features of the crew's image are what their registries have now; they
+        are asked at most every 60 s and waited for at most 5 s."""
+        return Response(ImageStatusOutput(image_status(self.crew)).data)
 
     @extend_schema(request=None, responses={200: CancelOutput, **problems(400, 403, 404)})
     def cancel(self, request: Request, crew_id: str) -> Response:

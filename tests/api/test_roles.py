@@ -38,6 +38,8 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("get", "/crews/{crew}/provision", None, READERS, 200),
     ("post", "/crews/{crew}/provision", None, MANAGERS, 202),
     ("post", "/crews/{crew}/rebuild", None, MANAGERS, 202),
+    ("post", "/crews/{crew}/refresh-image", None, MANAGERS, 202),
+    ("get", "/crews/{crew}/image-status", None, READERS, 200),
     ("post", "/crews/{crew}/provision/cancel", None, MANAGERS, 200),
     ("post", "/crews/{crew}/restart-agents", None, MANAGERS, 200),
     ("get", "/crews/{crew}/agents", None, READERS, 200),

@@ -28,6 +28,8 @@ STATUSES = {
     ("get", "/crews/{crew_id}/provision"): {"200", "400", "404"},
     ("post", "/crews/{crew_id}/provision"): {"202", "400", "403", "404", "409", "503"},
     ("post", "/crews/{crew_id}/rebuild"): {"202", "400", "403", "404", "409", "503"},
+    ("post", "/crews/{crew_id}/refresh-image"): {"202", "400", "403", "404", "409", "503"},
+    ("get", "/crews/{crew_id}/image-status"): {"200", "400", "404"},
     ("post", "/crews/{crew_id}/restart-agents"): {"200", "400", "403", "404", "503"},
     ("post", "/crews/{crew_id}/provision/cancel"): {"200", "400", "403", "404"},
     ("get", "/features/catalog"): {"200", "304"},

@@ -134,7 +134,7 @@ def refused(attempt: Attempt, verb: str, fault: Fault, knocks: list[str]) -> dic
     return body
 
 
-@pytest.mark.parametrize("verb", ["provision", "rebuild"])
+@pytest.mark.parametrize("verb", ["provision", "rebuild", "refresh-image"])
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_answered_and_changes_nothing(
     name: str, verb: str, attempt: Attempt, knocks: list[str]
