@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from crewship.crews.models import Crew
 from crewship.domain.errors import Conflict
+from crewship.web.news import announce
 from crewship.workspaces.models import Workspace
 from provisioning.models import AgentVolume
 from provisioning.services import cancel_provision
@@ -44,6 +45,7 @@ def delete_crew(crew: Crew, *, volumes: Volumes | None = None) -> None:
             kept.update(delete_at=timezone.now())
         cancel_provision(crew)
         Crew.objects.filter(pk=crew.pk).delete()
+        announce(f"crew:{crew.pk}", f"workspace:{crew.workspace_id}")
 
 
 @transaction.atomic

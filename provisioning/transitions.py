@@ -10,6 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from crewship.domain.errors import Conflict
+from crewship.web.news import announce
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.states import NEXT, EventKind, JobState
 
@@ -50,6 +51,7 @@ def advance(
         step=job.step,
         data={"state": to, **(data or {})},
     )
+    announce(f"crew:{job.crew_id}", f"workspace:{job.workspace_id}")
     return job
 
 
@@ -70,10 +72,12 @@ def record(
         rows = rows.filter(fence=guard, state=JobState.RUNNING)
     if not rows.update(last_seq=F("last_seq") + len(events), **fields):
         return False
-    last = ProvisionJob.objects.values_list("last_seq", flat=True).get(pk=job_id)
+    columns = ProvisionJob.objects.values_list("last_seq", "crew_id", "workspace_id")
+    last, crew_id, workspace_id = columns.get(pk=job_id)
     at = timezone.now()
     JobEvent.objects.bulk_create(
         JobEvent(job_id=job_id, seq=seq, kind=kind, step=step, data=dict(data), at=at)
         for seq, (kind, step, data) in enumerate(events, start=last - len(events) + 1)
     )
+    announce(f"crew:{crew_id}", *([f"workspace:{workspace_id}"] if fields else []))
     return True

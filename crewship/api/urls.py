@@ -14,6 +14,7 @@ from crewship.api.members import MembersViewSet
 from crewship.api.tokens import TokensViewSet
 from crewship.api.workspaces import WorkspacesViewSet
 from provisioning.api.cache_views import CachedImageViewSet
+from provisioning.api.streams import CrewStreamViewSet, WorkspaceStreamViewSet
 from provisioning.api.views import JobViewSet, ProvisionViewSet
 
 urlpatterns = [
@@ -41,6 +42,7 @@ urlpatterns = [
         ProvisionViewSet.as_view({"get": "status", "post": "provision"}),
     ),
     path("crews/<str:crew_id>/provision/cancel", ProvisionViewSet.as_view({"post": "cancel"})),
+    path("crews/<str:crew_id>/provision/events", CrewStreamViewSet.as_view({"get": "events"})),
     path("crews/<str:crew_id>/rebuild", ProvisionViewSet.as_view({"post": "rebuild"})),
     path("crews/<str:crew_id>/refresh-image", ProvisionViewSet.as_view({"post": "refresh_image"})),
     path("crews/<str:crew_id>/image-status", ProvisionViewSet.as_view({"get": "image_status"})),
@@ -62,6 +64,7 @@ urlpatterns = [
     path("crews/<str:crew_id>/jobs", ProvisionViewSet.as_view({"get": "jobs"})),
     path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve"})),
     path("jobs/<str:job_id>/log", JobViewSet.as_view({"get": "log"})),
+    path("events", WorkspaceStreamViewSet.as_view({"get": "events"})),
     path("cache/images", CachedImageViewSet.as_view({"get": "list"})),
     path("cache/images/<path:tag>", CachedImageViewSet.as_view({"delete": "destroy"})),
     re_path(r"^", UnknownRoute.as_view()),  # not `.*`: a path may hold a newline

@@ -15,6 +15,7 @@ from crewship.devcontainer.config import default_devcontainer_text, read_crew
 from crewship.devcontainer.hashing import config_hash
 from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import ConfigInvalid, NotFound, Problem
+from crewship.web.news import announce
 from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
@@ -86,6 +87,7 @@ def lock_crew(crew: Crew) -> Crew:
 def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:
     warnings = _apply(crew, values)
     crew.save()
+    announce(f"workspace:{crew.workspace_id}")
     return crew, warnings
 
 

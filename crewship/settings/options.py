@@ -25,6 +25,7 @@ class Limits:
     running_per_workspace: int = 32  # more wait as pending
     user_requests_per_minute: int = 600
     anonymous_requests_per_minute: int = 60
+    streams_per_user: int = 20  # event streams that are open at once, in each web process
     step_timeout_s: int = 1800
     idle_timeout_s: int = 900  # a script that prints nothing
     job_timeout_s: int = 7200
@@ -139,6 +140,7 @@ def _read_limits() -> Limits:
         anonymous_requests_per_minute=env.integer(
             "CREWSHIP_ANONYMOUS_REQUESTS_PER_MINUTE", usual.anonymous_requests_per_minute, least=1
         ),
+        streams_per_user=env.integer("CREWSHIP_STREAMS_PER_USER", usual.streams_per_user, least=1),
         step_timeout_s=env.integer("CREWSHIP_STEP_TIMEOUT", usual.step_timeout_s, least=1),
         idle_timeout_s=env.integer("CREWSHIP_IDLE_TIMEOUT", usual.idle_timeout_s, least=1),
         job_timeout_s=env.integer("CREWSHIP_JOB_TIMEOUT", usual.job_timeout_s, least=1),

@@ -50,6 +50,8 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("post", "/crews/{crew}/agents/{agent}/start", None, MANAGERS, 202),
     ("post", "/crews/{crew}/agents/{agent}/stop", None, MANAGERS, 202),
     ("get", "/crews/{crew}/agents/{agent}/logs", None, MEMBERS, 200),
+    ("get", "/crews/{crew}/provision/events", None, READERS, 200),
+    ("get", "/events", None, READERS | {"mallory"}, 200),
     ("get", "/crews/{crew}/jobs", None, READERS, 200),
     ("get", "/crews/{crew}/lock", None, READERS, 200),
     ("get", "/jobs/{job}", None, READERS, 200),

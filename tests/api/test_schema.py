@@ -32,6 +32,8 @@ STATUSES = {
     ("get", "/crews/{crew_id}/image-status"): {"200", "400", "404"},
     ("post", "/crews/{crew_id}/restart-agents"): {"200", "400", "403", "404", "503"},
     ("post", "/crews/{crew_id}/provision/cancel"): {"200", "400", "403", "404"},
+    ("get", "/crews/{crew_id}/provision/events"): {"200", "400", "404"},
+    ("get", "/events"): {"200", "400", "404"},
     ("get", "/features/catalog"): {"200", "304"},
     ("get", "/features/catalog/{ref}"): {"200", "400", "404"},
     ("get", "/runtimes/catalog"): {"200", "304"},
