@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from crewship.dashboard import crew, overview, sign_in, verbs
+from crewship.dashboard import crew, invitations, members, overview, sign_in, tokens, verbs
 
 app_name = "dashboard"
 
@@ -18,6 +18,12 @@ of_workspace: list[URLPattern | URLResolver] = [
     path("crews/<slug:crew>/rebuild", verbs.rebuild, name="rebuild"),
     path("crews/<slug:crew>/cancel", verbs.cancel, name="cancel"),
     path("crews/<slug:crew>/restart-agents", verbs.restart, name="restart-agents"),
+    path("members", members.members, name="members"),
+    path("members/<str:member>/role", members.change, name="change-member"),
+    path("members/<str:member>/remove", members.remove, name="remove-member"),
+    path("invitations/<str:invitation>/revoke", members.revoke, name="revoke-invitation"),
+    path("tokens", tokens.tokens, name="tokens"),
+    path("tokens/<str:token>/revoke", tokens.revoke, name="revoke-token"),
     path("jobs/<str:job>/events", crew.log_portion, name="log"),
 ]
 
@@ -26,6 +32,7 @@ urlpatterns = [
     path("sign-in", sign_in.sign_in, name="sign-in"),
     path("sign-out", sign_in.sign_out, name="sign-out"),
     path("password", sign_in.change_password, name="password"),
+    path("invite/<str:secret>", invitations.accept_page, name="invite"),
     path("theme", sign_in.choose_theme, name="theme"),
     path("w/<slug:workspace>/", include(of_workspace)),
 ]

@@ -51,10 +51,11 @@ def cancel(request: HttpRequest, scope: Scope, crew: str) -> HttpResponse:
 def restart(request: HttpRequest, scope: Scope, crew: str) -> HttpResponse:
     found = crew_of(scope, crew)
     with told(request):
-        count = restart_agents(found)
-        messages.success(
-            request, f"{count} agent{'' if count == 1 else 's'} of {found.name} restarted."
-        )
+        report = restart_agents(found)
+        plural = "" if report.restarted == 1 else "s"
+        messages.success(request, f"{report.restarted} agent{plural} of {found.name} restarted.")
+        for failed in report.failed:
+            messages.error(request, f"{failed.name} was not restarted: {failed.error}")
     return _back(request, scope, crew)
 
 

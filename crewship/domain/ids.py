@@ -15,6 +15,7 @@ class IdPrefix(StrEnum):
     JOB = "job"
     MEMBERSHIP = "mbr"
     TOKEN = "tok"  # noqa: S105  # a prefix, no secret
+    INVITATION = "inv"
     HOST = "hst"
 
 
@@ -53,6 +54,10 @@ def new_membership_id() -> str:
 
 def new_token_id() -> str:
     return new_id(IdPrefix.TOKEN)
+
+
+def new_invitation_id() -> str:
+    return new_id(IdPrefix.INVITATION)
 
 
 def new_host_id() -> str:

@@ -10,7 +10,12 @@ from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 
-from crewship.domain.ids import new_membership_id, new_token_id, new_workspace_id
+from crewship.domain.ids import (
+    new_invitation_id,
+    new_membership_id,
+    new_token_id,
+    new_workspace_id,
+)
 from crewship.domain.roles import Role
 
 ROLE_CHOICES = [(role.value, role.value.title()) for role in Role]
@@ -142,3 +147,37 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.user}"
+
+
+class Invitation(models.Model):
+    """A link that takes the person of an email into a workspace, once; only the SHA-256 of its
+    secret is stored, as of a token's."""
+
+    id = models.CharField(
+        primary_key=True, max_length=70, default=new_invitation_id, editable=False
+    )
+    workspace = models.ForeignKey(Workspace, models.CASCADE, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=10, choices=ROLE_CHOICES, default=Role.MEMBER)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=[role.value for role in Role]),
+                name="invitation_role_is_known",
+            ),
+            models.UniqueConstraint(
+                fields=["workspace", "email"],
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="invitation_one_open_per_email",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.workspace_id} as {self.role}"

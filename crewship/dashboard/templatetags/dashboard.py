@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from crewship.dashboard.ansi import render_line
+from crewship.domain.roles import Role
 
 register = template.Library()
 
@@ -126,3 +127,9 @@ def log_line(line: str) -> SafeString:
 def digest_of(resolved: str) -> str:
     """``sha256:…`` of ``ghcr.io/x/y@sha256:…``."""
     return resolved.rpartition("@")[2]
+
+
+@register.filter
+def rank(role: str) -> int:
+    """0 for OWNER, growing as the role gets weaker."""
+    return Role(role).rank

@@ -1,0 +1,150 @@
+"""Inviting people by a link: made by whoever manages, good once, for a week, for one email."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Final
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from crewship.domain.errors import ConfigInvalid, Conflict, Forbidden, NotFound, Problem
+from crewship.domain.roles import Action, Role, may
+from crewship.workspaces.models import Invitation, Membership, User, Workspace
+from crewship.workspaces.tokens import token_digest
+
+LIFETIME: Final = timedelta(days=7)
+
+
+class InvitationNotFound(NotFound):
+    """The same for every reason, so that nobody learns which links once were good."""
+
+    code = "invitation_not_found"
+    hint = "Ask for a new invitation."
+
+
+class AccountExists(Conflict):
+    code = "invitation_account_exists"
+    hint = "Sign in with that account, then open the link again."
+
+
+class InvitationOfAnother(Conflict):
+    code = "invitation_of_another"
+    hint = "Sign out and open the link again, or ask for an invitation of your own email."
+
+
+@transaction.atomic
+def invite(
+    *, workspace: Workspace, email: str, role: Role, actor: User, actor_role: Role
+) -> tuple[Invitation, str]:
+    """An open invitation and the secret of its link, which is shown this once. One that was open
+    for the email before is revoked.
+
+    Raises Forbidden for a role above the actor's, ConfigInvalid for what is no email, Conflict for
+    a member.
+    """
+    if role.rank < actor_role.rank:
+        raise Forbidden("Nobody grants a role above his own.")
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError as err:
+        raise ConfigInvalid([Problem("email", "invalid", " ".join(err.messages))]) from err
+    if Membership.objects.filter(workspace=workspace, user__email__iexact=email).exists():
+        raise Conflict(f"{email} is in {workspace.slug} already.", code="already_member")
+    Workspace.objects.select_for_update().get(pk=workspace.pk)  # one open invitation per email
+    now = timezone.now()
+    open_invitations(workspace).filter(email=email).update(revoked_at=now)
+    secret = secrets.token_urlsafe(32)
+    invitation = Invitation.objects.create(
+        workspace=workspace,
+        email=email,
+        role=role,
+        digest=token_digest(secret),
+        invited_by=actor,
+        expires_at=now + LIFETIME,
+    )
+    return invitation, secret
+
+
+def open_invitations(workspace: Workspace) -> QuerySet[Invitation]:
+    """Neither accepted nor revoked; they may have expired."""
+    return Invitation.objects.filter(workspace=workspace, accepted_at=None, revoked_at=None)
+
+
+def find_invitation(secret: str) -> Invitation:
+    """The invitation of a link, if it can be accepted now. Raises InvitationNotFound."""
+    invitation = (
+        Invitation.objects.select_related("workspace", "invited_by")
+        .filter(
+            digest=token_digest(secret),
+            accepted_at=None,
+            revoked_at=None,
+            expires_at__gt=timezone.now(),
+        )
+        .first()
+    )
+    if invitation is None or not _inviter_still_may(invitation):
+        raise InvitationNotFound("This invitation is not valid any more.")
+    return invitation
+
+
+def _inviter_still_may(invitation: Invitation) -> bool:
+    """Whoever lost his role since grants nothing by links that he made before."""
+    inviter = Membership.objects.filter(
+        workspace_id=invitation.workspace_id,
+        user_id=invitation.invited_by_id,
+        user__is_active=True,
+    ).first()
+    if inviter is None:
+        return False
+    role = Role(inviter.role)
+    return may(role, Action.MANAGE) and role.rank <= Role(invitation.role).rank
+
+
+@transaction.atomic
+def accept(secret: str, user: User) -> Membership:
+    """The signed-in user is a member. Raises InvitationNotFound, InvitationOfAnother."""
+    invitation = _take(secret)
+    if user.email.lower() != invitation.email:
+        raise InvitationOfAnother(f"This invitation is for {invitation.email}.")
+    membership, _ = Membership.objects.get_or_create(
+        workspace=invitation.workspace, user=user, defaults={"role": invitation.role}
+    )
+    return membership
+
+
+@transaction.atomic
+def accept_as_new(secret: str, *, name: str, password: str) -> Membership:
+    """There is an account for the invited email, with that password, and it is a member.
+
+    The password was checked by the caller. Raises InvitationNotFound, AccountExists.
+    """
+    invitation = _take(secret)
+    if User.objects.filter(email__iexact=invitation.email).exists():
+        raise AccountExists(f"{invitation.email} has an account here.")
+    user = User.objects.create_user(invitation.email, password, name=name.strip())
+    return Membership.objects.create(
+        workspace=invitation.workspace, user=user, role=invitation.role
+    )
+
+
+def _take(secret: str) -> Invitation:
+    """The invitation is accepted by nobody else; within the caller's transaction, which undoes it
+    when it fails."""
+    invitation = find_invitation(secret)
+    taken = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
+    if not taken.update(accepted_at=timezone.now()):
+        raise InvitationNotFound("This invitation is not valid any more.")
+    return invitation
+
+
+def revoke_invitation(invitation: Invitation) -> None:
+    """Its link is good for nothing from now on. Idempotent."""
+    open_invitations(invitation.workspace).filter(pk=invitation.pk).update(
+        revoked_at=timezone.now()
+    )
