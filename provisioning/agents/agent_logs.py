@@ -19,6 +19,7 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from crewship.crews.models import Agent, AgentLogChunk
+from crewship.crews.secrets import SecretsUnreadable, mask, unseal
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
 from crewship.engine.running import LogStream
@@ -58,6 +59,18 @@ def shown(raw: str) -> str:
     """The line as stored: no control characters but colours, at most MAX_LINE long."""
     line = clean_line(raw)
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]} [line cut]"
+
+
+def masked(agent: Agent, lines: list[str]) -> list[str]:
+    """The lines without the agent's secret values; as they are, where these can't be opened: the
+    container has none of them then."""
+    if not agent.sealed_env:
+        return lines
+    try:
+        secrets = unseal(agent).values()
+    except SecretsUnreadable:
+        return lines
+    return [mask(line, secrets) for line in lines]
 
 
 class AgentLogs:
@@ -142,11 +155,13 @@ class AgentLogs:
                 self._inboxes[agent_id] = inbox
 
     def write(self, lines: Mapping[str, list[str]], at: datetime) -> None:
-        """One chunk for each agent that still exists; chunks beyond KEPT_LINES are gone."""
+        """One chunk for each agent that still exists, without its secrets; chunks beyond
+        KEPT_LINES are gone."""
         with transaction.atomic():
-            known = Agent.objects.filter(pk__in=lines).values_list("pk", flat=True)
+            known = Agent.objects.filter(pk__in=lines).only("pk", "name", "sealed_env")
             chunks = []
-            for agent_id in known:
+            for agent in known:
+                agent_id = agent.pk
                 place = self._places.get(agent_id)
                 if place is None:
                     place = self._places[agent_id] = _Place.read(agent_id)
@@ -154,7 +169,7 @@ class AgentLogs:
                     AgentLogChunk(
                         agent_id=agent_id,
                         seq=place.next(len(lines[agent_id])),
-                        lines=lines[agent_id],
+                        lines=masked(agent, lines[agent_id]),
                         at=at,
                     )
                 )
