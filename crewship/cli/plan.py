@@ -60,9 +60,10 @@ def plan(
     image: Annotated[str, typer.Option(help="Start from this image instead of the config's.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Show what a config would install, in which order, and which layers are there already.
+    """Show what a config would install, without building.
 
-    Exit code 1 when the config can't be planned, 2 when something needed can't be reached.
+    In which order, with which options, and which layers are there already. Exit code 1 when the
+    config can't be planned, 2 when something needed can't be reached.
     """
     try:
         policy = _policy()
@@ -76,7 +77,7 @@ def plan(
         return
     from crewship.cli.plan_table import show_plan  # rich; nobody waits for it with --json
 
-    show_plan(planned)
+    show_plan(plan_document(planned), planned.notes)
 
 
 def plan_document(planned: Planned) -> dict[str, Any]:  # Any: JSON

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from crewship.cli import plan_table
 from crewship.cli.main import app
-from crewship.cli.plan import Planned
+from crewship.cli.plan import Planned, plan_document
 from crewship.cli.plan_table import show_plan
 from tests.devcontainer.examples import OURS, plan_of
 
@@ -37,7 +37,7 @@ def shown(planned: Planned, monkeypatch: pytest.MonkeyPatch, width: int, **kind:
         return Console(file=out, force_terminal=True, width=width, highlight=False, **kind)
 
     monkeypatch.setattr(plan_table, "Console", console)
-    show_plan(planned)
+    show_plan(plan_document(planned), planned.notes)
     return out.getvalue()
 
 
