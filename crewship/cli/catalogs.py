@@ -1,34 +1,62 @@
-"""``crewship features`` and ``crewship runtimes``: what can be put into a crew's configs."""
+"""``crewship features list`` and ``crewship runtimes list``: the server's catalogs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from typing import Annotated
+from urllib.parse import urlencode
 
-from rich.text import Text
+import typer
 
-from catalogs.base_images import base_images
-from crewship.cli.terminal import JsonOption, print_json, print_table
+from crewship.cli.options import JsonOption, WorkspaceOption
+from crewship.cli.session import connect
+from crewship.cli.terminal import clean, print_json, print_table, say
+
+SearchOption = Annotated[
+    str, typer.Option(help="Only what has this in its name, description or category.")
+]
 
 
-def base_images_list(as_json: JsonOption = False) -> None:
-    """List base images that a crew may well start from.
-
-    A bundled list: no server is asked. Write one as "image" into the devcontainer.json, or name any
-    other image of the registries that the operator allows.
-    """
+def features_list(
+    search: SearchOption = "", workspace: WorkspaceOption = "", as_json: JsonOption = False
+) -> None:
+    """List the features that can be installed."""
+    with connect(workspace) as api:
+        found = api.call("GET", f"/features/catalog?{urlencode({'search': search})}")
     if as_json:
-        print_json({"base_images": [asdict(entry) for entry in base_images()]})
+        print_json(found)
         return
-    print_table(
-        ("Image", "What", "Description"),
-        [
-            (
-                entry.image,
-                Text.assemble(
-                    entry.label, (" ✓ recommended" if entry.recommended else "", "green")
-                ),
-                entry.description,
-            )
-            for entry in base_images()
-        ],
-    )
+    rows = [
+        (entry["ref"], entry["name"], entry["category"], entry["size_hint"], entry["description"])
+        for entry in found["features"]
+    ]
+    _print_found(("Feature", "Name", "Category", "Size", "Description"), rows, search)
+
+
+def runtimes_list(
+    search: SearchOption = "", workspace: WorkspaceOption = "", as_json: JsonOption = False
+) -> None:
+    """List the tools that mise can install."""
+    with connect(workspace) as api:
+        found = api.call("GET", f"/runtimes/catalog?{urlencode({'search': search})}")
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            entry["tool"],
+            entry["name"],
+            entry["category"],
+            f"default {entry['default_version'] or 'latest'}",
+            entry["description"],
+        )
+        for entry in found["runtimes"]
+    ]
+    _print_found(("Tool", "Name", "Category", "Version", "Description"), rows, search)
+
+
+def _print_found(headers: Sequence[str], rows: Sequence[Sequence[str]], search: str) -> None:
+    if rows:
+        print_table(headers, rows)
+    else:
+        say(f"Nothing matches {clean(search)!r}.")

@@ -54,7 +54,10 @@ def demo(
     ] = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build afresh.")] = False,
 ) -> None:
-    """Start everything, provision a crew, show its image, and go on serving."""
+    """Provision a crew on a server of its own, as a show.
+
+    Starts everything, provisions a crew, shows its image, and goes on serving.
+    """
     # Imported late: the secret key is made when the settings are first imported.
     from crewship.settings.options import read_options
 

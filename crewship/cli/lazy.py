@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from crewship.cli.failures import REFUSED, show_failure
-from crewship.cli.terminal import JSON_KEY
+from crewship.cli.options import JSON_KEY
 from crewship.domain.errors import CrewshipError
 
 HELP_OPTIONS: Final = {"help_option_names": ["-h", "--help"]}
@@ -35,7 +35,10 @@ class Lazy:
             return get_command(lazy_app(name, self.table, self.help))
         module, _, function = self.place.partition(":")
         app = typer.Typer(
-            add_completion=False, pretty_exceptions_enable=False, context_settings=HELP_OPTIONS
+            add_completion=False,
+            pretty_exceptions_enable=False,
+            rich_markup_mode=None,
+            context_settings=HELP_OPTIONS,
         )
         app.command(name)(getattr(import_module(module), function))
         return get_command(app)
@@ -90,6 +93,7 @@ def lazy_app(
         no_args_is_help=True,
         add_completion=add_completion,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help and errors: short, quick, and never wider than asked
         context_settings=HELP_OPTIONS,
     )
 

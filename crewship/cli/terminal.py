@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Final
-
-import typer
+from typing import TYPE_CHECKING, Final
 
 from provisioning.pipeline.output import clean_text
 
@@ -21,19 +20,6 @@ if TYPE_CHECKING:  # rich takes a tenth of a second, and --json never needs it
     from rich.text import Text
 
 PIPED_WIDTH: Final = 10_000  # columns; a pipe has no edge to wrap at
-JSON_KEY: Final = "crewship.json"
-
-
-def _note_json(ctx: typer.Context, value: bool) -> bool:
-    """An error is answered as the command's result would have been."""
-    ctx.meta[JSON_KEY] = value
-    return value
-
-
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", callback=_note_json, help="Print JSON and nothing else."),
-]
 
 
 def print_json(document: object) -> None:
@@ -55,8 +41,8 @@ def clean(value: object) -> str:
     return " ".join(clean_text(str(value)).split("\n"))
 
 
-def say(*parts: str | tuple[str, str]) -> None:
-    """One line on stdout; a part is text or (text, style)."""
+def say(*parts: str | tuple[str, str] | Text) -> None:
+    """One line on stdout; a part is text, or (text, style)."""
     from rich.text import Text
 
     console().print(Text.assemble(*parts), soft_wrap=not console().is_terminal)
@@ -100,3 +86,38 @@ def _print_blocks(rows: Iterable[Sequence[Text]]) -> None:
         console().print(first, soft_wrap=True)
         about = Text(" · ").join(cell for cell in others if cell.plain)
         console().print(Padding(about, (0, 0, 0, 4)))
+
+
+def size(count: int) -> str:
+    """``824 MB``: as docker counts, in steps of a thousand."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if value >= 9.95 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 07 min``."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def age(since: timedelta) -> str:
+    """``just now``, ``5 min ago``, ``3 h ago``, ``12 days ago``."""
+    minutes = int(since.total_seconds() // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h ago"
+    return f"{minutes // 1440} days ago"

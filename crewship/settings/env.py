@@ -7,7 +7,7 @@ import os
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from crewship.domain.errors import SettingsError
+from crewship.domain.errors import SettingsError as SettingsError  # raised here, caught there
 
 
 def text(name: str, default: str = "") -> str:
