@@ -65,6 +65,19 @@ def delete_workspace(workspace: Workspace) -> None:
     workspace.delete()
 
 
+class VolumeInUse(Conflict):
+    code = "volume_in_use"
+    hint = "Delete the crew, and say that its volumes go."
+
+
+def give_up_volume(volume: AgentVolume) -> None:
+    """The volume that a deleted crew left is to be removed by its host's watcher. Raises
+    VolumeInUse while the crew is there: its agents may write to it at any time."""
+    if Crew.objects.filter(pk=volume.crew_id).exists():
+        raise VolumeInUse(f"The crew of the volume {volume} is still there.")
+    AgentVolume.objects.filter(pk=volume.pk, delete_at=None).update(delete_at=timezone.now())
+
+
 def _refuse_if_any(volumes: QuerySet[AgentVolume, str], hint: str | None = None) -> None:
     names = sorted(volumes)
     if names:

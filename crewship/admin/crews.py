@@ -1,4 +1,4 @@
-"""Crews, saved and provisioned through the same services as everywhere, and their agents."""
+"""Crews, saved and provisioned through the same services as everywhere."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from crewship.crews.services import (
 )
 from crewship.domain.errors import ConfigInvalid, Problem
 from crewship.workspaces.models import User
+from provisioning.agents.services import restart_agents
 from provisioning.deletion import Volumes, delete_crew
 from provisioning.models import AgentVolume, ProvisionJob
 from provisioning.selectors import short_statuses
@@ -130,7 +131,7 @@ class CrewAdmin(OperatorAdmin[Crew]):
     search_fields = ("slug", "name", "=id")
     ordering = ("-id",)
     autocomplete_fields = ("workspace",)
-    actions = ["provision", "rebuild", "cancel"]
+    actions = ["provision", "rebuild", "refresh", "cancel", "restart"]
     machine_fields = ("id", "status", "cached_image", "config_hash", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("workspace", "name", "slug")}),
@@ -155,11 +156,14 @@ class CrewAdmin(OperatorAdmin[Crew]):
         return super().get_queryset(request).select_related("workspace")
 
     def page_links(self, obj: Crew) -> list[tuple[str, str]]:
-        return [("Jobs", rows_of(ProvisionJob, crew__id__exact=obj.pk))]
+        return [
+            ("Jobs", rows_of(ProvisionJob, crew__id__exact=obj.pk)),
+            ("Agents", rows_of(Agent, crew__id__exact=obj.pk)),
+        ]
 
     def get_page_verbs(self, obj: Crew) -> tuple[str, ...]:
         active = ProvisionJob.objects.filter(crew=obj, state__in=ACTIVE).exists()
-        return ("cancel",) if active else ("provision", "rebuild")
+        return ("cancel", "restart") if active else ("provision", "rebuild", "refresh", "restart")
 
     @admin.display(description="status")
     def status(self, crew: Crew) -> str:
@@ -201,11 +205,24 @@ class CrewAdmin(OperatorAdmin[Crew]):
 
     @admin.action(description="Provision")
     def provision(self, request: HttpRequest, queryset: QuerySet[Crew]) -> HttpResponse | None:
-        return self._start(request, queryset, rebuild=False)
+        return self._start(request, queryset, "provisioning")
 
     @admin.action(description="Rebuild")
     def rebuild(self, request: HttpRequest, queryset: QuerySet[Crew]) -> HttpResponse | None:
-        return self._start(request, queryset, rebuild=True)
+        return self._start(request, queryset, "rebuild", rebuild=True)
+
+    @admin.action(description="Refresh the image, then restart agents")
+    def refresh(self, request: HttpRequest, queryset: QuerySet[Crew]) -> HttpResponse | None:
+        return self._start(request, queryset, "refresh", refresh=True)
+
+    @admin.action(description="Restart agents")
+    def restart(self, request: HttpRequest, queryset: QuerySet[Crew]) -> HttpResponse | None:
+        def verb(crew: Crew) -> str:
+            report = restart_agents(crew)
+            failed = [f"{agent.name} was not: {agent.error}" for agent in report.failed]
+            return "; ".join([f"agents restarted: {report.restarted}", *failed])
+
+        return self.for_each(request, queryset, verb)
 
     @admin.action(description="Cancel the job")
     def cancel(self, request: HttpRequest, queryset: QuerySet[Crew]) -> HttpResponse | None:
@@ -216,43 +233,13 @@ class CrewAdmin(OperatorAdmin[Crew]):
         return self.for_each(request, queryset, verb)
 
     def _start(
-        self, request: HttpRequest, queryset: QuerySet[Crew], *, rebuild: bool
+        self, request: HttpRequest, queryset: QuerySet[Crew], started: str, **way: bool
     ) -> HttpResponse | None:
         actor = request.user if isinstance(request.user, User) else None
 
         def verb(crew: Crew) -> str:
-            job = request_provision(crew=crew, actor=actor, rebuild=rebuild)
-            started = "rebuild" if rebuild else "provisioning"
+            job = request_provision(crew=crew, actor=actor, **way)
             hit = job.state == JobState.COMPLETED
             return f"the image was there ({job})" if hit else f"{started} started as {job}"
 
         return self.for_each(request, queryset, verb)
-
-
-@admin.register(Agent)
-class AgentAdmin(OperatorAdmin[Agent]):
-    """No delete: an agent's container must be stopped first, which goes with its crew."""
-
-    list_display = ("name", "crew", "workspace", "wants_running", "live_image_id")
-    list_select_related = ("crew__workspace",)
-    list_filter = ("wants_running",)
-    search_fields = ("name", "crew__slug", "=id")
-    ordering = ("-id",)
-    autocomplete_fields = ("crew",)
-    fields = ("crew", "name", "command", "wants_running", "live_image_id")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
-        agents: QuerySet[Agent] = super().get_queryset(request)
-        texts = ("crew__devcontainer_config", "crew__mise_config")
-        return agents.select_related("crew__workspace").defer(*texts)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
-        machine = ("wants_running", "live_image_id")
-        return ("crew", *machine) if obj else machine
-
-    @admin.display(description="workspace", ordering="crew__workspace__slug")
-    def workspace(self, agent: Agent) -> str:
-        return agent.crew.workspace.slug
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

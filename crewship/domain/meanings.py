@@ -49,6 +49,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "too_many_streams": "The user has as many event streams open as one may.",
     "unsupported_media_type": "The body's Content-Type is not application/json.",
     "user_unknown": "Nobody has an account with this address.",
+    "volume_in_use": "The volume belongs to a crew that is there.",
     "volumes_exist": "Agents' volumes are there, and the request does not say if they go too.",
     "workspace_not_found": "The caller is not in this workspace, or the token is bound to another.",
     "workspace_required": "The caller is in several workspaces or none; the request names none.",

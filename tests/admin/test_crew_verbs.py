@@ -76,16 +76,19 @@ def test_a_verb_of_the_page_comes_back_to_the_page(admin: Pages, cast: Cast, hos
 
 def test_the_page_offers_what_can_be_done_now(admin: Pages, cast: Cast, make_job: JobMaker):
     offered = [name for name, _ in admin.page(cast.crew).context["page_verbs"]]
-    assert offered == ["provision", "rebuild"]
+    assert offered == ["provision", "rebuild", "refresh", "restart"]
     make_job(cast.crew)
-    assert [name for name, _ in admin.page(cast.crew).context["page_verbs"]] == ["cancel"]
+    assert [name for name, _ in admin.page(cast.crew).context["page_verbs"]] == [
+        "cancel",
+        "restart",
+    ]
 
 
 def test_the_page_leads_to_the_crews_jobs(admin: Pages, cast: Cast, make_job: JobMaker):
     mine = make_job(cast.crew)
     make_job(cast.strange_crew)
     page = admin.page(cast.crew)
-    ((label, url),) = page.context["page_links"]
+    ((label, url), _agents) = page.context["page_links"]
     rows: Any = admin.client.get(url).context["cl"].result_list
     assert (label, [row.pk for row in rows]) == ("Jobs", [mine.pk])
 

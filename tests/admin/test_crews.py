@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from crewship.crews.models import Agent, Crew
+from crewship.crews.models import Crew
 from crewship.domain.errors import Conflict
 from provisioning.models import ProvisionJob
 from provisioning.states import JobState
@@ -153,20 +153,6 @@ def test_deleting_goes_through_the_service(
 def test_deleting_asks_first_and_counts_what_goes(admin: Pages, cast: Cast, make_job: JobMaker):
     make_job(cast.crew, JobState.COMPLETED)
     assert "Jobs: 1" in text_of(admin.page(cast.crew, "delete"))
-
-
-def test_an_agents_crew_and_live_image_cannot_be_sent(admin: Pages, cast: Cast):
-    agent = Agent.objects.create(crew=cast.crew, name="writer", command="true")
-    sent = {"crew": cast.strange_crew.pk, "live_image_id": "sha256:0", "wants_running": "on"}
-    admin.post(agent, name="writer", command="false", **sent)
-    agent.refresh_from_db()
-    assert (agent.crew, agent.command, agent.live_image_id) == (cast.crew, "false", "")
-    assert agent.wants_running is False
-
-
-def test_an_agent_is_not_deleted_here(admin: Pages, cast: Cast):
-    agent = Agent.objects.create(crew=cast.crew, name="writer")
-    assert admin.page(agent, "delete").status_code == 403
 
 
 @pytest.mark.parametrize("way", ["page", "list"])

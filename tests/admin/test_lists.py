@@ -14,7 +14,7 @@ from cache.models import CachedImage, DockerHost, Layer
 from crewship.crews.models import Agent, Crew
 from crewship.domain.roles import Role
 from crewship.workspaces.models import ApiToken, User, Workspace
-from provisioning.models import JobEvent, ProvisionJob
+from provisioning.models import AgentVolume, JobEvent, ProvisionJob
 from provisioning.states import JobState
 from tests.admin.pages import Pages
 from tests.cast import Cast, make_crew, make_person
@@ -27,6 +27,7 @@ QUERIES: dict[type[Model], int] = {
     ApiToken: 4,
     Crew: 7,  # the filter; latest jobs and present images for the statuses
     Agent: 4,
+    AgentVolume: 5,
     ProvisionJob: 5,
     CachedImage: 5,
     Layer: 6,  # filters by kind and host
@@ -45,6 +46,9 @@ def _add_rows(name: str, host: DockerHost, make_job: JobMaker, make_image: Image
     make_person(name, workspace, Role.OWNER)
     crew = make_crew(workspace, f"crew-{name}", {"image": f"debian:{name}"})
     Agent.objects.create(crew=crew, name=f"agent-{name}")
+    AgentVolume.objects.create(
+        host_name=host.name, name=f"volume-{name}", crew_id=crew.pk, target="/data"
+    )
     image = make_image(crew.config_hash or "")
     Crew.objects.filter(pk=crew.pk).update(cached_image=image.tag)
     job = make_job(crew, JobState.COMPLETED)
@@ -95,7 +99,7 @@ def test_a_list_does_not_read_the_texts(admin: Pages, model: type[Model]):
     [
         (User, "one@"), (Workspace, "work-one"), (ApiToken, "one"), (Crew, "crew-one"),
         (Agent, "agent-one"), (ProvisionJob, "crew-one"), (CachedImage, "crewship-cache"),
-        (Layer, "one"), (DockerHost, "host-one"),
+        (Layer, "one"), (DockerHost, "host-one"), (AgentVolume, "volume-one"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip
