@@ -79,6 +79,12 @@ def set_option(text: str, written: str, option: str, value: str | bool | None) -
     return set_value(text, path, {**options, option: value})
 
 
+def image_of(text: str) -> str:
+    """What the text names as its image; "" where it names none."""
+    image = _value(text).get("image")
+    return image if isinstance(image, str) else ""
+
+
 def set_image(text: str, image: str) -> str:
     return set_value(text, ("image",), image)
 

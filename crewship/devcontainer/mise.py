@@ -75,6 +75,11 @@ def read_mise(value: Json, path: str, findings: Findings) -> MiseSpec:
     return MiseSpec(tools, env)
 
 
+def is_tool(name: str) -> bool:
+    """Whether mise can have a tool of this name."""
+    return len(name) <= MAX_NAME_LENGTH and _TOOL.fullmatch(name) is not None
+
+
 def is_toml(text: str) -> bool:
     """JSON is what begins like it, or is empty; no mise.toml starts with ``{``."""
     start = text.removeprefix("\ufeff").lstrip()
@@ -109,7 +114,7 @@ def _read_tools(value: Json, path: str, findings: Findings) -> tuple[MiseTool, .
     tools: list[MiseTool] = []
     for name, versions in value.items():
         at = f"{path}.{name}"
-        if len(name) > MAX_NAME_LENGTH or not _TOOL.fullmatch(name):
+        if not is_tool(name):
             findings.problem(at, "mise_tool_invalid", f"{shorten(name)!r} is no tool of mise")
         tools.append(MiseTool(name, _read_versions(versions, at, findings)))
     return tuple(sorted(tools, key=lambda tool: tool.name))
