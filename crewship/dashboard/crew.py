@@ -9,11 +9,12 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework.utils.encoders import JSONEncoder
 
-from crewship.crews.models import Crew
+from crewship.crews.models import Agent, Crew
 from crewship.dashboard.scope import crew_of, in_workspace
 from crewship.dashboard.shell import render_page, shell_context
 from crewship.domain.errors import NotFound
 from crewship.workspaces.scope import Scope
+from provisioning.agents.selectors import agent_views
 from provisioning.explain import explain_miss
 from provisioning.history import SHOWN_IN_LOG, checklist, event_json, log_before, seconds_of
 from provisioning.image_facts import image_layers
@@ -111,6 +112,7 @@ def _live_context(crew: Crew, job: ProvisionJob | None) -> dict[str, Any]:  # An
         "steps": checklist(job),
         "miss": explain_miss(job) if job and job.state == JobState.COMPLETED else None,
         "features": features,
+        "agents": agent_views(crew, list(Agent.objects.filter(crew=crew).order_by("name"))),
         "image_layers": image_layers(row.image) if row.image else [],
     }
 

@@ -16,7 +16,12 @@ from crewship.workspaces.models import Membership
 from crewship.workspaces.scope import Scope
 from provisioning.overview import workspace_badge
 
-TABS = (("overview", "Crews", "ship"),)
+TABS = (
+    ("overview", "Crews", "ship"),
+    ("images", "Images", "layers"),
+    ("members", "Members", "users"),
+    ("tokens", "Tokens", "key-round"),
+)
 
 
 def render_page(

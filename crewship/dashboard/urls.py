@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from crewship.dashboard import crew, invitations, members, overview, sign_in, tokens, verbs
+from crewship.dashboard import (
+    agents,
+    crew,
+    images,
+    invitations,
+    members,
+    overview,
+    sign_in,
+    tokens,
+    verbs,
+)
 
 app_name = "dashboard"
 
@@ -18,6 +28,15 @@ of_workspace: list[URLPattern | URLResolver] = [
     path("crews/<slug:crew>/rebuild", verbs.rebuild, name="rebuild"),
     path("crews/<slug:crew>/cancel", verbs.cancel, name="cancel"),
     path("crews/<slug:crew>/restart-agents", verbs.restart, name="restart-agents"),
+    path("crews/<slug:crew>/freshness", images.freshness, name="freshness"),
+    path("crews/<slug:crew>/refresh", images.refresh, name="refresh"),
+    path("crews/<slug:crew>/agents", agents.create, name="create-agent"),
+    path("crews/<slug:crew>/agents/<slug:agent>", agents.logs, name="agent"),
+    path("crews/<slug:crew>/agents/<slug:agent>/start", agents.start, name="start-agent"),
+    path("crews/<slug:crew>/agents/<slug:agent>/stop", agents.stop, name="stop-agent"),
+    path("crews/<slug:crew>/agents/<slug:agent>/delete", agents.delete, name="delete-agent"),
+    path("images", images.images, name="images"),
+    path("images/delete", images.delete, name="delete-image"),
     path("members", members.members, name="members"),
     path("members/<str:member>/role", members.change, name="change-member"),
     path("members/<str:member>/remove", members.remove, name="remove-member"),

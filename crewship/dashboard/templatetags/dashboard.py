@@ -133,3 +133,15 @@ def digest_of(resolved: str) -> str:
 def rank(role: str) -> int:
     """0 for OWNER, growing as the role gets weaker."""
     return Role(role).rank
+
+
+@register.filter
+def agent_dot(status: str) -> str:
+    """The dot of an agent's state, in the words of the style sheet."""
+    return {
+        "running": "ok",
+        "starting": "running",
+        "stopping": "running",
+        "exited": "warn",
+        "failed": "failed",
+    }.get(status, "idle")

@@ -38,6 +38,11 @@ export class Log {
       this.scrollDown();
     }, { signal });
     wrap.addEventListener("change", () => this.pane.classList.toggle("wrap", wrap.checked), { signal });
+    // Blocks that were not laid out yet change the height, and with it the position: only what a
+    // person does ends the following.
+    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+      this.pane.addEventListener(kind, () => (this.acted = performance.now()), { signal, passive: true });
+    }
     this.pane.addEventListener("scroll", () => this.scrolled(), { signal, passive: true });
     this.earlier.addEventListener("click", () => this.loadAll(1), { signal });
     this.input.addEventListener("input", () => {
@@ -117,10 +122,12 @@ export class Log {
     const atEnd = this.pane.scrollHeight - this.pane.scrollTop - this.pane.clientHeight < 40;
     const goingUp = this.pane.scrollTop < (this.lastTop ?? 0);
     this.lastTop = this.pane.scrollTop;
-    if (atEnd) this.following = true;
-    else if (goingUp) this.following = false;
+    const byHand = performance.now() - (this.acted ?? -Infinity) < 1000;
+    if (atEnd && (byHand || this.following)) this.following = true;
+    else if (goingUp && byHand) this.following = false;
+    else if (this.following) this.scrollSoon();
     this.follow.checked = this.following;
-    if (this.pane.scrollTop < 200 && goingUp) this.loadAll(1);
+    if (this.pane.scrollTop < 200 && goingUp && byHand) this.loadAll(1);
   }
 
   // -- searching: ranges and highlights, the log's nodes stay as they are
