@@ -105,6 +105,7 @@ COMMANDS: Final = {
         "Show what a config would install, without building.",
         "crewship.cli.plan:plan",
     ),
+    "doctor": Lazy("Check this machine for what a server needs.", "crewship.cli.doctor:doctor"),
     "start": Lazy("Run the whole product on this machine.", "crewship.cli.start:start"),
     "demo": Lazy(
         "Provision a crew on a server of its own, as a show.",

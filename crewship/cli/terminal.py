@@ -78,14 +78,20 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) ->
 
 
 def _print_blocks(rows: Iterable[Sequence[Text]]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     for first, *others in rows:
         first.stylize("bold")
         console().print(first, soft_wrap=True)
-        about = Text(" · ").join(cell for cell in others if cell.plain)
-        console().print(Padding(about, (0, 0, 0, 4)))
+        say_below(Text(" · ").join(cell for cell in others if cell.plain), 4)
+
+
+def say_below(text: Text, indent: int) -> None:
+    """Text under a line that it explains, wrapped behind the indent."""
+    for line in text.wrap(console(), console().width - indent):
+        line.rstrip()
+        line.pad_left(indent)
+        console().print(line, soft_wrap=True)
 
 
 def size(count: int) -> str:

@@ -21,6 +21,8 @@ class EngineInfo:
     api_version: str  # "1.41"
     platform: str  # "linux/amd64"
     storage_driver: str  # "overlay2"
+    data_root: str = ""  # where it keeps images, on its own machine; empty: not told
+    clock: str = ""  # its time when it was asked, RFC 3339; empty: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPla
             api_version=version["ApiVersion"],
             platform=f"{version['Os']}/{version['Arch']}",
             storage_driver=info["Driver"],
+            data_root=info.get("DockerRootDir", ""),
+            clock=info.get("SystemTime", ""),
         )
 
     def events(self, cancel: Event) -> Iterator[EngineEvent]:
