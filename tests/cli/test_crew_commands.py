@@ -1,0 +1,224 @@
+"""``crewship crew …`` by slug and id, against the API: what is stored, printed and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cache.models import CachedImage
+from crewship.crews.models import Crew
+from provisioning.models import ProvisionJob
+from provisioning.states import EventKind, JobState
+from provisioning.transitions import record
+from tests.cast import CONFIG, Cast
+from tests.cli.conftest import Crewship
+from tests.conftest import JobMaker
+
+ODD = '\ufeff{\r\n  // größe 🚢\r\n  "image": "debian:12",\t\r\n}'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with all three texts."""
+    place = tmp_path / "My-Project"
+    (place / ".devcontainer").mkdir(parents=True)
+    (place / ".devcontainer/devcontainer.json").write_bytes(ODD.encode())
+    (place / ".devcontainer/devcontainer-lock.json").write_text('{"features": {}}')
+    (place / "mise.toml").write_text('[tools]\nnode = "22"\n')
+    return place
+
+
+def test_a_crew_is_made_of_files_byte_for_byte(crewship: Crewship, folder: Path) -> None:
+    result = crewship(
+        *("crew", "create", "--slug", "api", "--config", str(folder)),
+        *("--mise", str(folder / "mise.toml")),
+    )
+    assert result.exit_code == 0
+    assert "✓ created api (crw_" in result.stdout
+    assert "crewship crew provision api" in result.stderr
+    crew = Crew.objects.get(slug="api")
+    assert (crew.name, crew.devcontainer_config) == ("api", ODD)
+    assert crew.mise_config == '[tools]\nnode = "22"\n'
+
+
+def test_problems_are_listed_with_path_line_and_column(crewship: Crewship, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text('{\n  "image": ]\n}')
+    result = crewship("crew", "create", "--slug", "api", "--config", str(tmp_path / "c.json"))
+    assert result.exit_code == 2
+    assert "devcontainer_config:2:12: " in result.stderr
+    (tmp_path / "c.json").write_text('{"privileged": true, "build": {}}')
+    result = crewship("crew", "create", "--slug", "api", "--config", str(tmp_path / "c.json"))
+    assert "crewship: 2 problems:" in result.stderr
+    assert "  privileged: " in result.stderr
+    assert "  build: " in result.stderr
+
+
+def test_warnings_are_beside_the_result(crewship: Crewship, tmp_path: Path) -> None:
+    (tmp_path / "c.json").write_text('{"unheard": 1}')
+    result = crewship("crew", "create", "--slug", "api", "--config", str(tmp_path / "c.json"))
+    assert "! warning  unheard: " in result.stderr
+    assert "warning" not in result.stdout
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff"])
+def test_a_file_with_nothing_to_read_is_refused(
+    content: bytes, crewship: Crewship, tmp_path: Path
+) -> None:
+    (tmp_path / "c.json").write_bytes(content)
+    for command in (
+        ("create", "--slug", "api", "--config", str(tmp_path / "c.json")),
+        ("config", "backend", "--set", str(tmp_path / "c.json")),
+        ("import", str(tmp_path / "c.json")),
+    ):
+        result = crewship("crew", *command)
+        assert (result.exit_code, result.stdout) == (2, "")
+    assert list(Crew.objects.values_list("devcontainer_config", flat=True).filter(slug="api")) == []
+
+
+def test_a_folder_without_a_config_says_where_it_looked(crewship: Crewship, tmp_path: Path) -> None:
+    result = crewship("crew", "create", "--slug", "api", "--config", str(tmp_path))
+    assert result.exit_code == 2
+    assert ".devcontainer/devcontainer.json" in result.stderr
+
+
+@pytest.mark.parametrize("by_id", [False, True])
+def test_a_crew_is_found_by_slug_and_by_id(by_id: bool, crewship: Crewship, cast: Cast) -> None:
+    name = cast.crew.pk if by_id else "backend"
+    assert crewship.json("crew", "show", name)["id"] == cast.crew.pk
+
+
+def test_a_typo_is_answered_with_similar_slugs(crewship: Crewship) -> None:
+    result = crewship("crew", "show", "backedn")
+    assert result.exit_code == 2
+    assert result.stderr == "crewship: There is no crew 'backedn' here.\nDid you mean backend?\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["strange", "crw_01ARZ3NDEKTSV4RRFFQ69G5FAV", "crw_", "a/../b", ""]
+)
+def test_a_crew_that_is_not_here_is_not_found(name: str, crewship: Crewship) -> None:
+    assert crewship("crew", "show", name).exit_code == 2
+
+
+def test_a_foreign_id_is_not_found(crewship: Crewship, cast: Cast) -> None:
+    assert crewship("crew", "show", cast.strange_crew.pk).exit_code == 2
+
+
+def test_the_list_has_a_glyph_and_a_word_for_each_status(
+    crewship: Crewship, cached: CachedImage
+) -> None:
+    assert "✓ completed" in crewship("crew", "list").stdout
+    assert cached.tag in crewship("crew", "list").stdout
+
+
+def test_the_config_is_printed_byte_for_byte(crewship: Crewship, cast: Cast) -> None:
+    cast.crew.devcontainer_config = ODD
+    cast.crew.save()
+    assert crewship("crew", "config", "backend", by="vera").stdout_bytes == ODD.encode()
+
+
+def test_a_config_can_be_set_and_cleared(crewship: Crewship, folder: Path, cast: Cast) -> None:
+    assert crewship("crew", "config", "backend", "--set", str(folder)).exit_code == 0
+    mise = ("crew", "config", "backend", "--text", "mise")
+    assert crewship(*mise, "--set", "-", stdin='{"tools": {"node": "20"}}').exit_code == 0
+    cast.crew.refresh_from_db()
+    assert cast.crew.devcontainer_config == ODD
+    assert cast.crew.mise_config == '{"tools": {"node": "20"}}'
+    assert crewship(*mise, "--clear").exit_code == 0
+    assert crewship.json(*mise) == {"mise_config": None}
+
+
+def test_a_member_may_not_change_a_config(crewship: Crewship, folder: Path, cast: Cast) -> None:
+    result = crewship("crew", "config", "backend", "--set", str(folder), by="bob")
+    assert result.exit_code == 2
+    cast.crew.refresh_from_db()
+    assert cast.crew.devcontainer_config == CONFIG
+
+
+def test_a_folder_is_imported_with_all_its_texts(crewship: Crewship, folder: Path) -> None:
+    assert crewship("crew", "import", str(folder)).exit_code == 0
+    crew = Crew.objects.get(slug="my-project")
+    assert crew.devcontainer_config == ODD
+    assert crew.mise_config == '[tools]\nnode = "22"\n'
+    assert crew.lock_config == '{"features": {}}'
+
+
+def test_an_export_can_be_imported(crewship: Crewship, cast: Cast, tmp_path: Path) -> None:
+    exported = crewship("crew", "export", "backend").stdout
+    file = tmp_path / "crew.json"
+    file.write_text(exported)
+    again = crewship("crew", "import", str(file))
+    assert again.exit_code == 2  # the slug is taken
+    assert "slug" in again.stderr
+    assert crewship("crew", "import", str(file), "--slug", "copy").exit_code == 0
+    assert Crew.objects.get(slug="copy").devcontainer_config == CONFIG
+    changed = {**json.loads(exported), "name": "Renamed"}
+    file.write_text(json.dumps(changed))
+    assert crewship("crew", "import", str(file), "--replace").exit_code == 0
+    cast.crew.refresh_from_db()
+    assert cast.crew.name == "Renamed"
+
+
+def test_deleting_asks_unless_told_not_to(crewship: Crewship, cast: Cast) -> None:
+    assert crewship("crew", "delete", "backend").exit_code == 2
+    assert Crew.objects.filter(pk=cast.crew.pk).exists()
+    assert crewship("crew", "delete", "backend", "--yes").exit_code == 0
+    assert not Crew.objects.filter(pk=cast.crew.pk).exists()
+
+
+def test_status_fails_when_the_latest_job_failed(
+    crewship: Crewship, cast: Cast, make_job: JobMaker
+) -> None:
+    make_job(cast.crew, JobState.FAILED, error="exit code 3\n\x1b]0;title\x07last words")
+    result = crewship("crew", "provision", "status", "backend")
+    assert result.exit_code == 1
+    assert "✗ failed" in result.stdout
+    assert result.stderr.startswith("exit code 3\nlast words\n")
+    assert crewship("crew", "provision", "status", "backend", "--json").exit_code == 1
+
+
+def test_status_shows_the_steps_of_a_running_job(
+    crewship: Crewship, cast: Cast, make_job: JobMaker
+) -> None:
+    make_job(cast.crew, JobState.RUNNING, step=3, message="installing (2 of 3: node)")
+    result = crewship("crew", "provision", "status", "backend")
+    assert result.exit_code == 0
+    for line in ("✓ done", "● running", "○ waiting", "installing (2 of 3: node)"):
+        assert line in result.stdout
+
+
+def test_a_start_that_nobody_watches_answers_at_once(
+    crewship: Crewship, cast: Cast, make_job: JobMaker
+) -> None:
+    make_job(cast.crew, JobState.COMPLETED)  # brings the host
+    result = crewship("crew", "provision", "backend", "--no-watch")
+    assert result.exit_code == 0
+    assert "crewship crew provision status backend" in result.stdout
+    second = crewship("crew", "provision", "--no-watch", "--json", "backend")
+    assert second.exit_code == 2
+    assert json.loads(second.stdout)["job_status"] == "pending"
+
+
+def test_an_active_job_can_be_cancelled(crewship: Crewship, cast: Cast, make_job: JobMaker) -> None:
+    make_job(cast.crew)
+    assert "⊘ cancelled" in crewship("crew", "cancel", "backend").stdout
+    assert "no active job" in crewship("crew", "cancel", "backend").stdout
+    assert ProvisionJob.objects.get().state == JobState.CANCELLED
+
+
+def test_logs_are_whole_and_without_control_characters(
+    crewship: Crewship, cast: Cast, make_job: JobMaker
+) -> None:
+    job = make_job(cast.crew, JobState.COMPLETED)
+    lines = [f"\x1b[31mline {n}\x1b[0m" for n in range(100)]
+    record(job.pk, [(EventKind.OUTPUT, 3, {"lines": lines})])
+    shown = crewship("crew", "logs", "backend").stdout
+    assert shown.splitlines() == [f"| line {n}" for n in range(100)]
+
+
+def test_a_crew_without_jobs_has_no_log(crewship: Crewship) -> None:
+    result = crewship("crew", "logs", "backend")
+    assert result.exit_code == 2
+    assert "crewship crew provision backend" in result.stderr
