@@ -22,6 +22,7 @@ from cache.presence import reconcile
 from cache.services import carry_out_removals
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
+from crewship.settings.options import BUILD_NETWORK
 from provisioning.agents.actions import AgentActions
 from provisioning.agents.agent_logs import AgentLogs
 from provisioning.agents.keeper import PREFIX, AgentKeeper
@@ -61,6 +62,8 @@ class HostWatcher:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
+                if settings.CREWSHIP.build_network == BUILD_NETWORK:
+                    self._engine.create_build_network(BUILD_NETWORK)  # before a build needs it
                 host = register_host(settings.CREWSHIP.host_name, self._engine.info())
                 self._alive.set()
                 self._follow(host)

@@ -138,6 +138,9 @@ class FakeAgents:
             raise SubnetTaken(f"The addresses {subnet} are taken on the host (fake).")
         self.places.networks.setdefault(name, subnet)
 
+    def create_build_network(self, name: str) -> None:
+        self._called("create_build_network", name=name)
+
     def remove_network(self, name: str) -> bool:
         self._called("remove_network", name=name)
         agents = self._state.containers_of(AgentSpec)

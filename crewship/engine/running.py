@@ -97,6 +97,10 @@ class AgentEngine(Protocol):
         Raises SubnetTaken.
         """
 
+    def create_build_network(self, name: str) -> None:
+        """A bridge network of that name is there, with addresses of the engine's choice, whose
+        containers reach what is outside but not each other; an existing one is left as it is."""
+
     def remove_network(self, name: str) -> bool:
         """The network is gone; False when there was none. Raises Conflict while a container is
         in it."""

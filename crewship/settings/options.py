@@ -19,6 +19,10 @@ from crewship.settings import env
 _SUBNETS = IPv4Network("10.213.0.0/16")
 
 
+# The host's watcher makes it: a bridge on which builds of two tenants can't reach each other.
+BUILD_NETWORK = "crewship-builds"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     starts_per_minute: int = 120  # per workspace; more is a 429
@@ -101,7 +105,7 @@ def read_options(base_dir: Path) -> Options:
         redis_is_embedded=not redis_url,
         host_name=env.text("CREWSHIP_HOST", "local"),
         cache_scope=scope,
-        build_network=env.text("CREWSHIP_BUILD_NETWORK", "bridge"),
+        build_network=env.text("CREWSHIP_BUILD_NETWORK", BUILD_NETWORK),
         mise_source=env.text("CREWSHIP_MISE_SOURCE", "npm"),
         mise_env=env.pairs("CREWSHIP_MISE_ENV"),
         policy=_read_policy(),
