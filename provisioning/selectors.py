@@ -51,6 +51,9 @@ class StatusView:
 def provision_status(crew: Crew) -> StatusView:
     """What GET /crews/{id}/provision says, from the database alone."""
     job = latest_job(crew)
+    if job is not None and job.state == JobState.COMPLETED and not crew.cached_image:
+        # It was completed after the crew was read; else a poll would see "idle" for a moment.
+        crew.refresh_from_db(fields=["cached_image", "config_hash"])
     image = current_image(crew)
     return StatusView(
         status=_status(job, image),

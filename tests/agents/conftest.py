@@ -77,7 +77,7 @@ class AgentOf:
     def wait(self, status: str, within_s: float = 60) -> dict[str, Any]:
         def reached() -> dict[str, Any] | None:
             row = self.row()
-            assert row["status"] in {status, "starting", "stopping"} or status != "running", row
+            assert row["status"] != "failed" or status == "failed", row
             return row if row["status"] == status else None
 
         return dict(wait_until(reached, within_s, f"{self.name} {status}", 0.05))
@@ -88,7 +88,7 @@ class AgentOf:
         return self
 
     def log(self) -> str:
-        answer = self.api.http.get(f"{self.path}/logs")
+        answer = self.api.http.get(f"{self.path}/logs?tail=10000")
         assert answer.status_code == 200, answer.text
         return answer.text
 

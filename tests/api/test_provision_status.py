@@ -10,6 +10,7 @@ from pytest_django.asserts import assertNumQueries
 from cache.models import CachedImage, HostImage
 from crewship.crews.models import Agent, Crew
 from provisioning.models import ProvisionJob
+from provisioning.selectors import provision_status
 from provisioning.states import EventKind, JobState
 from provisioning.transitions import record
 from tests.cast import CONFIG, Cast
@@ -169,3 +170,14 @@ def test_it_asks_few_queries(api: Api, cast: Cast, make_job: JobMaker, cached: C
     api.vera.get(path)
     with assertNumQueries(7):
         api.vera.get(path)
+
+
+def test_a_job_that_ended_after_the_crew_was_read_is_not_idle(
+    cast: Cast, cached: CachedImage, make_job: JobMaker
+) -> None:
+    """Whoever waits for the end would take it for a build that was cancelled."""
+    make_job(cast.crew, JobState.COMPLETED)
+    read_before = Crew.objects.get(pk=cast.crew.pk)
+    read_before.cached_image = None
+    seen = provision_status(read_before)
+    assert (seen.status, seen.cached_image) == ("completed", cached.tag)

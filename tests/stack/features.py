@@ -42,6 +42,17 @@ FEATURES: dict[str, tuple[dict[str, Any], str]] = {
         {"containerEnv": {"LD_PRELOAD": "/nowhere.so", "BASH_ENV": "/nowhere", "OWN": "acts"}},
         'echo "own is $OWN"\n',
     ),
+    "runtime": (
+        {
+            "entrypoint": "/usr/local/share/runtime-entrypoint.sh",
+            "postStartCommand": 'echo "feature\'s hook"',
+            "mounts": [{"source": "runtime", "target": "/var/lib/runtime", "type": "volume"}],
+        },
+        "mkdir -p /var/lib/runtime; echo from the image > /var/lib/runtime/seed\n"
+        'printf "#!/bin/sh\necho entrypoint as \\$(id -u)\nexec \\"\\$@\\"\n"'
+        " > /usr/local/share/runtime-entrypoint.sh\n"
+        "chmod 755 /usr/local/share/runtime-entrypoint.sh\n",
+    ),
     "chatty": ({}, 'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "line $i"; done\n'),
 }
 
