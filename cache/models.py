@@ -111,6 +111,24 @@ class Layer(models.Model):
         return self.label
 
 
+class KnownBase(models.Model):
+    """A base image as the last build from it found it on the host: what a plan needs to know."""
+
+    host = models.ForeignKey(DockerHost, models.CASCADE, related_name="known_bases")
+    ref = models.CharField(max_length=600)
+    image_id = models.CharField(max_length=80)
+    platform = models.CharField(max_length=50)
+    layer_count = models.PositiveSmallIntegerField()
+    label = models.TextField(blank=True, help_text="Its devcontainer.metadata.")
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["host", "ref"], name="known_base_once")]
+
+    def __str__(self) -> str:
+        return self.ref
+
+
 class LayerLease(models.Model):
     """The right of one job to build one layer; others wait for it or use what it made."""
 

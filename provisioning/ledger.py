@@ -11,7 +11,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from cache.models import LAYER_REPOSITORY, DockerHost, Layer, LayerLease
+from cache.models import LAYER_REPOSITORY, DockerHost, KnownBase, Layer, LayerLease
+from crewship.devcontainer.label import LABEL
 from crewship.devcontainer.types import LayerPlan
 from crewship.domain.errors import BuildCancelled, EngineError
 from crewship.engine.base import ImageInfo
@@ -30,6 +31,19 @@ class DatabaseLedger:
         self._job_id = job_id
         self._fence = fence
         self._cancel = cancel
+
+    def note_base(self, ref: str, image: ImageInfo) -> None:
+        KnownBase.objects.update_or_create(
+            host=self._host,
+            ref=ref,
+            defaults={
+                "image_id": image.image_id,
+                "platform": image.platform,
+                "layer_count": image.layer_count,
+                "label": image.config.labels.get(LABEL, ""),
+                "seen_at": timezone.now(),
+            },
+        )
 
     def find_layers(self, key: str) -> Sequence[LayerRecord]:
         rows = Layer.objects.filter(host=self._host, key=key).exclude(image_id="")

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,13 +21,13 @@ from crewship.devcontainer import mise as devcontainer_mise
 from crewship.devcontainer.metadata_map import load_metadata_map
 from crewship.devcontainer.order import order_features
 from crewship.devcontainer.plan import make_plan
+from crewship.devcontainer.planned import Planned, error_document, plan_document
 from crewship.devcontainer.policy import Policy
-from crewship.devcontainer.types import BuildPlan, CrewSpec
+from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import (
     ConfigError,
     ConfigInvalid,
     CrewshipError,
-    FeatureNotFound,
     Problem,
 )
 
@@ -38,15 +37,6 @@ METADATA = "metadata"  # the path of problems with the file of --metadata
 
 def _file(about: str) -> Any:  # Any: Typer's own type of an option
     return typer.Option(exists=True, dir_okay=False, readable=True, help=about)
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan, and which of its layers are there (by key; absent where nobody can say)."""
-
-    plan: BuildPlan
-    present: Mapping[str, bool] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # why something is unknown; for people only
 
 
 def plan(
@@ -78,51 +68,6 @@ def plan(
     from crewship.cli.plan_table import show_plan  # rich; nobody waits for it with --json
 
     show_plan(plan_document(planned), planned.notes)
-
-
-def plan_document(planned: Planned) -> dict[str, Any]:  # Any: JSON
-    """The output of ``--json`` (CONTRACT: the section on the command line)."""
-    made = planned.plan
-    return {
-        "config_hash": made.config_hash,
-        "base": str(made.spec.base),
-        "features": [
-            {
-                "ref": feature.request.written_ref,
-                "options": feature.request.written_options,
-                "env": dict(feature.env),
-            }
-            for feature in made.features
-        ],
-        "layers": [
-            {
-                "kind": layer.kind.value,
-                "label": layer.label,
-                "key": layer.key,
-                "present": planned.present.get(layer.key) if layer.key else None,
-            }
-            for layer in made.layers
-        ],
-        "warnings": [warning.as_dict() for warning in made.warnings],
-        "error": None,
-    }
-
-
-def error_document(error: CrewshipError) -> dict[str, Any]:  # Any: JSON
-    """``{"error": {code, message, path}}``; with several problems the first one's, and all of
-    them as ``errors`` beside it."""
-    if isinstance(error, ConfigInvalid):
-        first = error.problems[0]
-        out: dict[str, Any] = {
-            "error": {"code": first.code, "message": str(first), "path": first.path}
-        }
-        if len(error.problems) > 1:
-            out["errors"] = [problem.as_dict() for problem in error.problems]
-        return out
-    code, path = error.error_code, error.extra.get("path")
-    if isinstance(error, FeatureNotFound):  # a registry's word for it is feature_not_found
-        code, path = "not_found", path or "features"
-    return {"error": {"code": code, "message": error.message, "path": path}}
 
 
 def _policy() -> Policy:

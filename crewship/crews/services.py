@@ -74,6 +74,18 @@ def check_crew(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:
     return _apply(copy.copy(crew), values)
 
 
+def spec_with(crew: Crew, values: Mapping[str, Any]) -> CrewSpec | None:
+    """What the crew's texts would say with these in their place, with nothing changed; None for
+    nothing to provision. Raises ConfigInvalid as saving would."""
+    draft = copy.copy(crew)
+    for name in ("runtime_image", *TEXTS):
+        if name in values:
+            setattr(draft, name, values[name] or None)
+    draft.runtime_image = draft.runtime_image or ""
+    _fill_default_text(draft)
+    return crew_spec(draft)
+
+
 def lock_crew(crew: Crew) -> Crew:
     """The crew as it is now, nobody else's until the transaction ends; NotFound when it was
     deleted meanwhile."""

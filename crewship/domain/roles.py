@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 class Action(StrEnum):
     READ = "read"
-    INSPECT = "inspect"  # agents' logs, and which secrets they have
+    INSPECT = "inspect"  # agents' logs, which secrets they have, what a plan resolves to
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"

@@ -100,6 +100,9 @@ class Emit(Protocol):
 class Ledger(Protocol):
     """Our records of layers and scratch containers on this host."""
 
+    def note_base(self, ref: str, image: ImageInfo) -> None:
+        """The host has this image under that name, for plans to come."""
+
     def find_layers(self, key: str) -> Sequence[LayerRecord]:
         """Finished layers with the key, newest first."""
 

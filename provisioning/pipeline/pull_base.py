@@ -37,6 +37,7 @@ def pull_base(context: Context, tools: Tools) -> Context:
         ordered = pool.submit(ordered_features, context.request.spec, tools.features, policy)
         mise = pool.submit(tools.mise, context.platform) if spec.mise.tools else None
         image = base.result()
+        tools.ledger.note_base(str(spec.base), image)
         tools.check_cancelled()
         check_config(image, context, tools)
         probe = probe_base(image, context, tools)  # while the others are still being fetched

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from crewship.cli import plan_table
 from crewship.cli.main import app
-from crewship.cli.plan import Planned, plan_document
 from crewship.cli.plan_table import show_plan
+from crewship.devcontainer.planned import Planned, plan_document
 from tests.devcontainer.examples import OURS, plan_of
 
 

@@ -80,6 +80,10 @@ class MemoryLedger:
     leased: list[str] = field(default_factory=list)
     used: list[str] = field(default_factory=list)
     containers: set[str] = field(default_factory=set)
+    bases: dict[str, str] = field(default_factory=dict)  # ref -> image id
+
+    def note_base(self, ref: str, image: ImageInfo) -> None:
+        self.bases[ref] = image.image_id
 
     def find_layers(self, key: str) -> Sequence[LayerRecord]:
         return self.records.get(key, [])
