@@ -174,7 +174,7 @@ def _complete_with_hit(job: ProvisionJob, hit: CachedImage) -> ProvisionJob:
     )
 
 
-def cancel_provision(crew: Crew) -> ProvisionJob | None:
+def cancel_provision(crew: Crew, *, message: str = "cancelled") -> ProvisionJob | None:
     """The crew has no active job any more; returns the job that was cancelled, None if none was.
 
     The job's worker sees it within a second and kills its container. Idempotent.
@@ -184,7 +184,7 @@ def cancel_provision(crew: Crew) -> ProvisionJob | None:
         if job is None:
             return None
         try:
-            advance(job, JobState.CANCELLED, finished_at=timezone.now(), message="cancelled")
+            advance(job, JobState.CANCELLED, finished_at=timezone.now(), message=message)
         except StaleJobState:
             return None  # it ended in this moment
         promote_followers(job)

@@ -18,12 +18,11 @@ from crewship.crews.services import (
     FIELDS,
     TEXTS,
     check_crew,
-    create_crew,
-    update_crew,
 )
 from crewship.domain.errors import ConfigInvalid, Problem
 from crewship.workspaces.models import User
 from provisioning.agents.services import restart_agents
+from provisioning.authoring import save_crew
 from provisioning.deletion import Volumes, delete_crew
 from provisioning.models import AgentVolume, ProvisionJob
 from provisioning.selectors import short_statuses
@@ -171,13 +170,11 @@ class CrewAdmin(OperatorAdmin[Crew]):
         return str(known.status.value)
 
     def save_model(self, request: HttpRequest, obj: Crew, form: Any, change: bool) -> None:
-        if change:
-            _, warnings = update_crew(obj, form.values())
-        else:
-            made, warnings = create_crew(obj.workspace, form.values())
-            obj.pk = made.pk
+        actor = request.user if isinstance(request.user, User) else None
+        saved = save_crew(obj if change else obj.workspace, form.values(), actor=actor)
+        obj.pk = saved.crew.pk
         obj.refresh_from_db()
-        for warning in warnings:
+        for warning in saved.warnings:
             messages.warning(request, f"{warning} [{warning.code}]")
 
     def delete_model(self, request: HttpRequest, obj: Crew) -> None:

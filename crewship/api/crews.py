@@ -11,12 +11,11 @@ from rest_framework.response import Response
 from crewship.api.serializers import CrewInput, CrewOutput, DeletionQuery, SavedCrewOutput
 from crewship.crews.models import Crew
 from crewship.crews.scope import CrewViewSet
-from crewship.crews.services import create_crew, update_crew
-from crewship.domain.errors import Problem
 from crewship.domain.roles import Action
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
 from provisioning.agents.removals import await_removal
+from provisioning.authoring import Saved, save_crew
 from provisioning.deletion import Volumes, delete_crew
 from provisioning.selectors import short_statuses
 
@@ -51,11 +50,12 @@ class CrewsViewSet(CrewViewSet):
         request=CrewInput, responses={201: SavedCrewOutput, **problems(400, 403, 404, 415)}
     )
     def create(self, request: Request) -> Response:
-        """A new crew; its texts are checked as a whole, all problems are answered at once."""
+        """A new crew; its texts are checked as a whole, all problems are answered at once. With
+        ``auto_provision`` it is provisioned; if that was refused, ``warnings`` says why."""
         body = CrewInput(data=request.data)
         body.is_valid(raise_exception=True)
-        crew, warnings = create_crew(self.scope.workspace, body.validated_data)
-        return Response(_saved(crew, warnings), status=201)
+        saved = save_crew(self.scope.workspace, body.validated_data, actor=self.scope.user)
+        return Response(saved_crew(saved), status=201)
 
     @extend_schema(responses={200: CrewOutput, **problems(400, 404)})
     def retrieve(self, request: Request, crew_id: str) -> Response:
@@ -66,11 +66,12 @@ class CrewsViewSet(CrewViewSet):
         responses={200: SavedCrewOutput, **problems(400, 403, 404, 415)},
     )
     def partial_update(self, request: Request, crew_id: str) -> Response:
-        """Change some fields; a config whose meaning changes empties ``cached_image``."""
+        """Change some fields; a config whose meaning changes empties ``cached_image``. With
+        ``auto_provision`` it is then provisioned, and a job of the former config is cancelled."""
         body = CrewInput(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        crew, warnings = update_crew(self.crew, body.validated_data)
-        return Response(_saved(crew, warnings))
+        saved = save_crew(self.crew, body.validated_data, actor=self.scope.user)
+        return Response(saved_crew(saved))
 
     @extend_schema(
         parameters=[DeletionQuery], responses={204: None, **problems(400, 403, 404, 409)}
@@ -91,5 +92,7 @@ def _output(crews: list[Crew], many: bool = True) -> Any:  # Any: serialized dat
     return CrewOutput(crews, many=many, context={"statuses": short_statuses(crews)}).data
 
 
-def _saved(crew: Crew, warnings: tuple[Problem, ...]) -> dict[str, Any]:
-    return {**_output([crew])[0], "warnings": [warning.as_dict() for warning in warnings]}
+def saved_crew(saved: Saved) -> dict[str, Any]:  # Any: JSON
+    """As SavedCrewOutput."""
+    warnings = [warning.as_dict() for warning in saved.warnings]
+    return {**_output([saved.crew])[0], "warnings": warnings}

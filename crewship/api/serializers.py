@@ -90,7 +90,8 @@ class Warning(serializers.Serializer[Any]):
 
 
 class SavedCrewOutput(CrewOutput):
-    """A crew as it was just saved, with what in its texts is legal but has no effect here."""
+    """A crew as it was just saved, with what in its texts is legal but has no effect here,
+    and why ``auto_provision`` started nothing."""
 
     warnings = Warning(many=True, read_only=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from crewship.api.agents import AgentsViewSet
+from crewship.api.authoring import CrewPlanViewSet, ImportViewSet, PlanViewSet
 from crewship.api.catalogs import FeatureCatalogViewSet, RuntimeCatalogViewSet
 from crewship.api.crews import CrewsViewSet
 from crewship.api.docs import DocsView, SchemaView
@@ -33,6 +34,7 @@ urlpatterns = [
     path("features/catalog/<path:ref>", FeatureCatalogViewSet.as_view({"get": "retrieve"})),
     path("runtimes/catalog", RuntimeCatalogViewSet.as_view({"get": "list"})),
     path("crews", CrewsViewSet.as_view({"get": "list", "post": "create"})),
+    path("crews/import", ImportViewSet.as_view({"post": "create"})),
     path(
         "crews/<str:crew_id>",
         CrewsViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
@@ -60,6 +62,9 @@ urlpatterns = [
     ),
     path("crews/<str:crew_id>/agents/<str:agent_id>/stop", AgentsViewSet.as_view({"post": "stop"})),
     path("crews/<str:crew_id>/agents/<str:agent_id>/logs", AgentsViewSet.as_view({"get": "logs"})),
+    path("crews/<str:crew_id>/plan", CrewPlanViewSet.as_view({"post": "plan"})),
+    path("crews/<str:crew_id>/export", CrewPlanViewSet.as_view({"get": "export"})),
+    path("plan", PlanViewSet.as_view({"post": "plan"})),
     path("crews/<str:crew_id>/lock", ProvisionViewSet.as_view({"get": "lock"})),
     path("crews/<str:crew_id>/jobs", ProvisionViewSet.as_view({"get": "jobs"})),
     path("jobs/<str:job_id>", JobViewSet.as_view({"get": "retrieve"})),

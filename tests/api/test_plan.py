@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from cache.models import CachedImage, DockerHost, HostImage, KnownBase, Layer
 from crewship.domain.errors import RegistryUnreachable
+from crewship.registry.features import FeatureFetcher
 from provisioning import dry_run
 from tests.cast import Cast
 from tests.conftest import Api, ImageMaker
@@ -154,7 +155,7 @@ def test_nothing_to_plan_is_400(api: Api, body: dict[str, Any]) -> None:
     ("features", "code", "path"),
     [
         ({f"{NAMESPACE}/absent:1": {}}, "not_found", "features"),
-        ({ref("note"): {"nothing\n": "x"}}, "option_invalid", f"features.{ref('note')}"),
+        ({ref("note"): {"PATH": "x"}}, "option_invalid", f"features.{ref('note')}"),
     ],
 )
 def test_what_only_registries_can_tell_is_in_the_answer(
@@ -193,13 +194,13 @@ def test_a_registry_that_hangs_is_waited_for_so_long(
 
 def test_registries_are_not_asked_again_at_once(plan: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    resolve = dry_run.FeatureFetcher.resolve
+    resolve = FeatureFetcher.resolve
 
     def counted(self: Any, wanted: Any, written: str = "") -> Any:
         asked.append(str(wanted))
         return resolve(self, wanted, written)
 
-    monkeypatch.setattr(dry_run.FeatureFetcher, "resolve", counted)
+    monkeypatch.setattr(FeatureFetcher, "resolve", counted)
     plan()
     first = len(asked)
     plan({"features": {ref("tool"): {"word": "other"}}})

@@ -51,6 +51,9 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("post", "/crews/{crew}/agents/{agent}/stop", None, MANAGERS, 202),
     ("get", "/crews/{crew}/agents/{agent}/logs", None, MEMBERS, 200),
     ("get", "/crews/{crew}/provision/events", None, READERS, 200),
+    ("post", "/crews/{crew}/plan", None, MEMBERS, 200),
+    ("post", "/plan", {"runtime_image": "debian:sid"}, MEMBERS | {"mallory"}, 200),
+    ("get", "/crews/{crew}/export", None, READERS, 200),
     ("get", "/events", None, READERS | {"mallory"}, 200),
     ("get", "/crews/{crew}/jobs", None, READERS, 200),
     ("get", "/crews/{crew}/lock", None, READERS, 200),
@@ -106,8 +109,11 @@ def test_a_route_answers_whom_it_is_for(
 
 @pytest.mark.parametrize("person", PEOPLE)
 def test_crews_are_made_by_managers_in_their_own_workspace(person: str, api: Api) -> None:
-    answer = getattr(api, person).post("/crews", {"name": "New", "slug": "new"})
-    assert answer.status_code == (201 if person in MANAGERS | {"mallory"} else 403)
+    made = getattr(api, person).post("/crews", {"name": "New", "slug": "new"})
+    files = {"devcontainer.json": "{}"}
+    taken_in = getattr(api, person).post("/crews/import", {"slug": "files", "files": files})
+    expected = 201 if person in MANAGERS | {"mallory"} else 403
+    assert (made.status_code, taken_in.status_code) == (expected, expected)
 
 
 @pytest.mark.parametrize("person", ["mona", "bob", "vera"])
@@ -139,6 +145,7 @@ def test_a_foreign_job_is_404(api: Api, places: dict[str, str]) -> None:
 
 TABLE_HAS = {re.sub(r"\{\w+\}", "*", path) for _, path, *_ in ROUTES} | {
     "/cache/images/*",
+    "/crews/import",
     "/tokens/*",
 }
 ELSEWHERE = {"/schema", "/docs"}  # tests/api/test_schema.py
