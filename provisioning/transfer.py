@@ -62,7 +62,7 @@ def export_crew(crew: Crew) -> CrewFiles:
 def read_files(files: Mapping[str, str], *, locked: bool = True) -> dict[str, Any]:
     """The texts of a crew, and the ``name`` that its config says, if it does.
 
-    Raises ConfigInvalid for no file, an empty one (``file_empty``), one of no known name
+    Raises ConfigInvalid for no file, an empty one (``empty_file``), one of no known name
     (``file_unknown``) or two of a kind (``file_twice``); what is in them is judged when saved.
     """
     problems: list[Problem] = []
@@ -74,7 +74,7 @@ def read_files(files: Mapping[str, str], *, locked: bool = True) -> dict[str, An
             known = ", ".join(FIELD_OF)
             problems.append(Problem(path, "file_unknown", f"no file of a crew; those are {known}"))
         elif not text.strip():
-            problems.append(Problem(path, "file_empty", "the file is empty"))
+            problems.append(Problem(path, "empty_file", "the file is empty"))
         elif field in values:
             problems.append(Problem(path, "file_twice", f"another file is the {field} already"))
         else:

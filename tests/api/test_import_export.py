@@ -68,8 +68,8 @@ def test_mise_and_lock_come_along(api: Api) -> None:
     ("files", "code"),
     [
         ({}, "config_missing"),
-        ({PLACE: ""}, "file_empty"),
-        ({PLACE: " \n"}, "file_empty"),
+        ({PLACE: ""}, "empty_file"),
+        ({PLACE: " \n"}, "empty_file"),
         ({"Dockerfile": "FROM x"}, "file_unknown"),
         ({"../devcontainer.json": "{}"}, "file_unknown"),
         ({PLACE: "{}", "devcontainer.json": "{}"}, "file_twice"),
