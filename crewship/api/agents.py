@@ -16,12 +16,13 @@ from crewship.crews.models import Agent, Crew
 from crewship.crews.scope import CrewViewSet, find_agent
 from crewship.domain.roles import Action, Role, may
 from crewship.web.downloads import text_download
-from crewship.web.follow import Portion, follow
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
-from crewship.workspaces.scope import still_may
+from crewship.web.sse import TEXT, event_stream
+from crewship.workspaces.standing import standing_of
+from provisioning.agents.log_feed import AgentLogFeed
 from provisioning.agents.removals import await_agent_removal, delete_agent
-from provisioning.agents.selectors import agent_log_after, agent_log_tail, agent_views
+from provisioning.agents.selectors import agent_log_tail, agent_views
 from provisioning.agents.services import start_agent, stop_agent
 
 
@@ -110,35 +111,23 @@ class AgentsViewSet(CrewViewSet):
         responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 403, 404)},
     )
     def logs(self, request: Request, crew_id: str, agent_id: str) -> HttpResponseBase:
-        """What the agent printed, as far as it is kept."""
+        """What the agent printed, as far as it is kept. Followed, it goes on until the agent is
+        deleted, and counts as one of the caller's event streams."""
         query = LogQuery(data=request.query_params)
         query.is_valid(raise_exception=True)
-        tail = agent_log_tail(self.agent, query.validated_data["tail"])
+        tail = query.validated_data["tail"]
         if not query.validated_data["follow"]:
-            return text_download(request._request, tail.lines, f"{self.agent.name}.log")
-        return follow(request._request, self._portions(tail.lines, tail.last_seq), self._may_read)
+            lines = agent_log_tail(self.agent.pk, tail).lines
+            return text_download(request._request, lines, f"{self.agent.name}.log")
+        return event_stream(
+            AgentLogFeed(self.agent.pk, tail),
+            user=self.scope.user.pk,
+            standing=standing_of(request, self.scope, Action.INSPECT),
+            form=TEXT,
+        )
 
     def _one(self, agent: Agent) -> Any:  # Any: serialized data
         return _output(self.crew, [agent], self.scope.role)[0]
-
-    def _portions(self, lines: tuple[str, ...], seq: int) -> Portion:
-        """What ``follow`` asks for: the tail first, then what was printed since the last call."""
-        pending: tuple[str, ...] | None = lines
-
-        def portion() -> str | None:
-            nonlocal pending, seq
-            if pending is None:
-                part = agent_log_after(self.agent.pk, seq)
-                if part is None:
-                    return None
-                pending, seq = part.lines, part.last_seq
-            text, pending = "".join(f"{line}\n" for line in pending), None
-            return text
-
-        return portion
-
-    def _may_read(self) -> bool:
-        return still_may(self.request, self.scope, Action.INSPECT)
 
 
 def _output(crew: Crew, agents: list[Agent], role: Role) -> Any:  # Any: serialized data

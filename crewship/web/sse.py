@@ -209,8 +209,21 @@ def _stop_at_sigterm(loop: asyncio.AbstractEventLoop, hub: Hub) -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a stream is written: what it begins with, and what it says in silence."""
+
+    content_type: str
+    opening: bytes = b""
+    keepalive: bytes = b""
+
+
+EVENTS = Form("text/event-stream", RETRY, KEEPALIVE)
+TEXT = Form("text/plain; charset=utf-8")  # the frames are the text
+
+
 def event_stream(
-    feed: Feed, *, user: Hashable, standing: Callable[[], bool]
+    feed: Feed, *, user: Hashable, standing: Callable[[], bool], form: Form = EVENTS
 ) -> StreamingHttpResponse:
     """The feed's events as a response. ``standing`` (hashable, reads the database) is asked every
     RECHECK_S whether the caller still may; then the stream ends and a reconnect is refused.
@@ -221,17 +234,19 @@ def event_stream(
         limit = settings.CREWSHIP.limits.streams_per_user
         raise TooManyStreams(f"You have {limit} event streams open already.", retry_after_s=5)
     return StreamingHttpResponse(
-        _frames(feed, user, standing),
-        content_type="text/event-stream",
+        _frames(feed, user, standing, form),
+        content_type=form.content_type,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _frames(feed: Feed, user: Hashable, standing: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _frames(
+    feed: Feed, user: Hashable, standing: Callable[[], bool], form: Form
+) -> AsyncIterator[bytes]:
     _let_go_of_thread()
     hub = current_hub()
     with hub.place(feed.topic, user) as knocked:
-        yield RETRY
+        yield form.opening
         told = checked = time.monotonic()
         while not hub.stopping:
             knocked.clear()
@@ -252,7 +267,7 @@ async def _frames(feed: Feed, user: Hashable, standing: Callable[[], bool]) -> A
                 told = time.monotonic()
             elif time.monotonic() - told >= KEEPALIVE_S:
                 told = time.monotonic()
-                yield KEEPALIVE
+                yield form.keepalive
             if not news.more:
                 await hub.pause(knocked, min(told + KEEPALIVE_S, checked + RECHECK_S))
 

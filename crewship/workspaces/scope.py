@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.contrib.auth import HASH_SESSION_KEY
 from django.db.models import Q, QuerySet
-from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
 from crewship.domain.errors import ConfigError, Forbidden, NotFound
 from crewship.domain.roles import Action, Role, may
 from crewship.workspaces.models import ApiToken, Membership, User, Workspace
-from crewship.workspaces.tokens import live_tokens
 
 
 class WorkspaceRequired(ConfigError):
@@ -81,28 +78,3 @@ def resolve_scope(request: Request) -> Scope:
         )
     membership = found[0]
     return Scope(membership.user, membership.workspace, role_in(membership, token))
-
-
-def still_may(request: Request, scope: Scope, action: Action) -> bool:
-    """Whether the caller of a long answer would be let in now: user, token or session, membership
-    and role are looked up again."""
-    user = User.objects.filter(pk=scope.user.pk, is_active=True).first()
-    membership = Membership.objects.filter(user=scope.user, workspace=scope.workspace).first()
-    if user is None or membership is None:
-        return False
-    auth = request.auth
-    if isinstance(auth, ApiToken):
-        auth = live_tokens().filter(pk=auth.pk).first()
-        if auth is None:
-            return False
-    elif not _session_lives(request, user):
-        return False
-    return may(role_in(membership, auth), action)
-
-
-def _session_lives(request: Request, user: User) -> bool:
-    """Not signed out, and the password is still the one that it was signed in with."""
-    session = request._request.session
-    if not session.session_key or not session.exists(session.session_key):
-        return False
-    return constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())

@@ -6,7 +6,6 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from crewship.domain.errors import Forbidden
@@ -64,17 +63,16 @@ def _refuse_stronger(
         raise Forbidden("A token can't make one that outlives it.")
 
 
-def live_tokens() -> QuerySet[ApiToken]:
-    """Those that are neither revoked nor expired now; their users may be inactive."""
-    return ApiToken.objects.filter(revoked_at=None, expires_at__gt=timezone.now())
-
-
 def find_token(secret: str) -> ApiToken | None:
     """The live token of an active user, or None. Notes its use, at most once a minute."""
     if not secret.startswith(PREFIX):
         return None
     now = timezone.now()
-    token = live_tokens().select_related("user").filter(digest=token_digest(secret)).first()
+    token = (
+        ApiToken.objects.select_related("user")
+        .filter(digest=token_digest(secret), revoked_at=None, expires_at__gt=now)
+        .first()
+    )
     if token is None or not token.user.is_active:
         return None
     if token.last_used_at is None or token.last_used_at < now - _USE_IS_NOTED_EVERY:

@@ -23,6 +23,7 @@ from crewship.crews.secrets import SecretsUnreadable, mask, unseal
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
 from crewship.engine.running import LogStream
+from crewship.web.news import announce
 from provisioning.agents.agent_script import OURS
 from provisioning.pipeline.output import clean_line
 
@@ -59,6 +60,11 @@ def shown(raw: str) -> str:
     """The line as stored: no control characters but colours, at most MAX_LINE long."""
     line = clean_line(raw)
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]} [line cut]"
+
+
+def log_topic(agent_id: str) -> str:
+    """What is announced when the agent's log has become longer."""
+    return f"log:{agent_id}"
 
 
 def masked(agent: Agent, lines: list[str]) -> list[str]:
@@ -176,6 +182,7 @@ class AgentLogs:
                 if oldest := place.cut():
                     AgentLogChunk.objects.filter(agent_id=agent_id, seq__lt=oldest).delete()
             AgentLogChunk.objects.bulk_create(chunks)
+            announce(*(log_topic(chunk.agent_id) for chunk in chunks))
 
 
 @dataclass(slots=True)

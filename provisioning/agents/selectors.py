@@ -45,32 +45,30 @@ def agent_views(crew: Crew, agents: Sequence[Agent]) -> list[AgentView]:
 class LogPart:
     lines: tuple[str, ...]
     last_seq: int  # of the chunks that were looked at: what comes is after it
+    more: bool = False  # there was more to read at once
 
 
-def agent_log_tail(agent: Agent, limit: int) -> LogPart:
+def agent_log_tail(agent_id: str, limit: int) -> LogPart:
     """At most the last ``limit`` lines that are kept, oldest first, without colours."""
     lines: list[str] = []
     last_seq = 0
-    newest = AgentLogChunk.objects.filter(agent=agent).order_by("-seq")
+    newest = AgentLogChunk.objects.filter(agent_id=agent_id).order_by("-seq")
     for chunk in newest[: limit + 1].iterator():  # no chunk is empty
         last_seq = last_seq or chunk.seq
         if len(lines) >= limit:
             break
         lines = _plain(chunk) + lines
-    return LogPart(tuple(lines[len(lines) - limit :] if len(lines) > limit else lines), last_seq)
+    return LogPart(tuple(lines[max(0, len(lines) - limit) :]), last_seq)
 
 
 def agent_log_after(agent_id: str, seq: int) -> LogPart | None:
     """What was printed after the chunk ``seq``, a portion of it; None when the agent is gone."""
-    chunks = list(
-        AgentLogChunk.objects.filter(agent_id=agent_id, seq__gt=seq).order_by("seq")[
-            :CHUNKS_AT_ONCE
-        ]
-    )
+    later = AgentLogChunk.objects.filter(agent_id=agent_id, seq__gt=seq).order_by("seq")
+    chunks = list(later[:CHUNKS_AT_ONCE])
     if not chunks and not Agent.objects.filter(pk=agent_id).exists():
         return None
     lines = tuple(line for chunk in chunks for line in _plain(chunk))
-    return LogPart(lines, chunks[-1].seq if chunks else seq)
+    return LogPart(lines, chunks[-1].seq if chunks else seq, len(chunks) == CHUNKS_AT_ONCE)
 
 
 def _plain(chunk: AgentLogChunk) -> list[str]:
