@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # What `make test` runs; a part joins this list together with its first test.
-PARTS := unit integration cli agents chaos
+PARTS := unit integration cli agents browser chaos
 
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q

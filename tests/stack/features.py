@@ -11,6 +11,20 @@ from tests.stack.hostile import HOSTILE
 
 NAMESPACE = "ghcr.io/crewship-ai/features"
 
+# Output that wants to be more than text: markup, links, the clipboard, a line and a frame of ours.
+IMPOSTER = r"""
+echo '<script>document.title = "owned"</script><img src=x onerror=alert(1)>'
+printf '\033]8;;https://evil.example\033\\click me\033]8;;\033\\\n'
+printf '\033]52;c;ZXZpbA==\007clipboard\n'
+printf '10%%\r55%%\r100%% loaded\n'
+printf 'abc\342\200\256cba\n'
+echo 'Feature everything installed'
+echo 'crewship The image is ready'
+printf 'event: end\ndata: {"status": "completed"}\n\nid: 1\n\n'
+printf '\033[1;31mred\033[0m and plain\n'
+head -c 1000000 /dev/zero | tr '\0' x; echo
+echo 'the imposter ends'
+"""
 _STRING = {"type": "string", "default": ""}
 
 # id -> (metadata beyond id, version and name; install.sh)
@@ -53,6 +67,12 @@ FEATURES: dict[str, tuple[dict[str, Any], str]] = {
         " > /usr/local/share/runtime-entrypoint.sh\n"
         "chmod 755 /usr/local/share/runtime-entrypoint.sh\n",
     ),
+    "counting": (  # 2000 numbered lines in some ten seconds
+        {},
+        'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "number $i.";\n'
+        "  if [ $((i % 20)) = 0 ]; then sleep 0.1; fi; done\n",
+    ),
+    "imposter": ({}, IMPOSTER),
     "chatty": ({}, 'i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); echo "line $i"; done\n'),
 }
 

@@ -59,6 +59,11 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
 
+// An error's page takes the place of the page that asked; elsewhere a part just stays as it was.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status >= 400 && event.detail.target.id === "main") event.detail.shouldSwap = true;
+});
+
 // A form that was sent without a reload: whoever uses the keyboard goes on from the new content.
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id === "main") document.getElementById("main").focus({ preventScroll: true });
