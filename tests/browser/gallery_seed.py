@@ -134,7 +134,7 @@ class Seed:
     def crew(self, slug: str, name: str, features: Sequence[str] | None, **more: Any) -> Crew:
         text = None
         if features is not None:
-            named = {FEATURES + feature: {} for feature in features}
+            named: dict[str, object] = {FEATURES + feature: {} for feature in features}
             text = json.dumps({"image": "debian:bookworm-slim", "features": named}, indent=2)
         values = {"name": name, "slug": slug, "devcontainer_config": text, **more}
         crew, _ = create_crew(self.acme, values)
