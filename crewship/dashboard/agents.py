@@ -62,7 +62,7 @@ def delete(request: HttpRequest, scope: Scope, crew: str, agent: str) -> HttpRes
 def logs(request: HttpRequest, scope: Scope, crew: str, agent: str) -> HttpResponse:
     found = crew_of(scope, crew)
     [view] = agent_views(found, [_agent(found, agent)])
-    context = {"crew": found, "view": view, "lines": agent_log_tail(view.agent, LOG_LINES).lines}
+    context = {"crew": found, "view": view, "lines": agent_log_tail(view.agent.pk, LOG_LINES).lines}
     return render_page(request, scope, "dashboard/agent.html", context, tab="overview")
 
 
