@@ -47,10 +47,6 @@ class DockerPlaces(DockerClients):
                 raise
         return True
 
-    def create_volume(self, name: str) -> None:
-        with engine_errors(f"creating volume {name}"):
-            self._act.create_volume(name)
-
     def remove_volume(self, name: str) -> bool:
         with engine_errors(f"removing volume {name}"):
             try:

@@ -148,10 +148,6 @@ class FakeAgents:
             raise Conflict(f"Containers are in the network {name} (fake).")
         return self.places.networks.pop(name, None) is not None
 
-    def create_volume(self, name: str) -> None:
-        self._called("create_volume", name=name)
-        self.places.volumes.add(name)
-
     def remove_volume(self, name: str) -> bool:
         self._called("remove_volume", name=name)
         for _, spec in self._state.containers_of(AgentSpec):

@@ -105,9 +105,6 @@ class AgentEngine(Protocol):
         """The network is gone; False when there was none. Raises Conflict while a container is
         in it."""
 
-    def create_volume(self, name: str) -> None:
-        """The volume is there, with what it held if it was there before."""
-
     def remove_volume(self, name: str) -> bool:
         """The volume and its data are gone; False when there was none. Raises Conflict while a
         container, running or not, has it."""

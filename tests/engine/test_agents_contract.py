@@ -214,8 +214,6 @@ def test_addresses_in_use_are_refused(places: Places, subnet: str) -> None:
 
 def test_a_volume_in_use_is_kept(places: Places) -> None:
     volume = places.volume("data")
-    places.engine.create_volume(volume)
-    places.engine.create_volume(volume)
     agent = places.agent(volumes=(SharedVolume(volume, "/data"),))
     with pytest.raises(Conflict):
         places.engine.remove_volume(volume)
