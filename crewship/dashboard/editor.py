@@ -70,10 +70,7 @@ def remove_crew(request: HttpRequest, scope: Scope, crew: str) -> HttpResponse:
         "agents": found.agents.count(),
         "volumes": AgentVolume.objects.filter(crew_id=found.pk, delete_at=None).order_by("name"),
     }
-    status = 400 if mistaken else 200
-    return render_page(
-        request, scope, "dashboard/editor/delete.html", context, tab="overview", status=status
-    )
+    return render_page(request, scope, "dashboard/editor/delete.html", context, tab="overview")
 
 
 def _deleted(request: HttpRequest, crew: Crew, volumes: Volumes | None) -> bool:
@@ -88,7 +85,7 @@ def _deleted(request: HttpRequest, crew: Crew, volumes: Volumes | None) -> bool:
 def _editor(request: HttpRequest, scope: Scope, crew: Crew) -> HttpResponse:
     if request.method != "POST":
         initial = initial_of(crew)
-        return _page(request, scope, crew, CrewForm(initial=initial), QueryDict(), status=200)
+        return _page(request, scope, crew, CrewForm(initial=initial), QueryDict())
     data = request.POST.copy()
     try:
         _change_without_script(request, data)
@@ -96,24 +93,24 @@ def _editor(request: HttpRequest, scope: Scope, crew: Crew) -> HttpResponse:
             return _save(request, scope, crew, data)
     except (ConfigError, ValueError) as err:
         messages.error(request, str(err))
-    return _page(request, scope, crew, CrewForm(data), data, status=200)
+    return _page(request, scope, crew, CrewForm(data), data)
 
 
 def _save(request: HttpRequest, scope: Scope, crew: Crew, data: QueryDict) -> HttpResponse:
     """To the crew's page, or the form again with everything that was typed and what is wrong."""
     form = CrewForm(data)
     if not form.is_valid():
-        return _page(request, scope, crew, form, data, status=400)
+        return _page(request, scope, crew, form, data)
     values = values_of(form, crew)
     old_hash = crew.config_hash
     try:
         saved = _stored(scope, crew, values, data.get("state", ""))
     except ConfigInvalid as err:
         findings = place((), err.problems, posted_texts(data))
-        return _page(request, scope, crew, form, data, status=400, findings=findings)
+        return _page(request, scope, crew, form, data, findings=findings)
     except EditedMeanwhile:
         crew.refresh_from_db()
-        return _page(request, scope, crew, form, data, status=409, edited=True)
+        return _page(request, scope, crew, form, data, edited=True)
     messages.success(request, f"{saved.name} is saved.")
     if saved.auto_provision and saved.config_hash and saved.config_hash != old_hash:
         with told(request, "A provision was started."):
@@ -152,7 +149,6 @@ def _page(
     form: CrewForm,
     data: QueryDict,
     *,
-    status: int,
     findings: Findings | None = None,
     edited: bool = False,
 ) -> HttpResponse:
@@ -174,9 +170,7 @@ def _page(
         "plan": preview(scope, crew, values) if data.get("action") == "check" else None,
         **parts_context(texts),
     }
-    return render_page(
-        request, scope, "dashboard/editor/edit.html", context, tab="overview", status=status
-    )
+    return render_page(request, scope, "dashboard/editor/edit.html", context, tab="overview")
 
 
 def _stored_differs(crew: Crew, values: Any) -> list[tuple[str, str]]:  # Any: QueryDict or dict

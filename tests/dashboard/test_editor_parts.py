@@ -46,7 +46,7 @@ def test_a_broken_text_is_marked_where_it_breaks(browse: Browse, text: str, mark
 
 
 def test_warnings_have_places_too(browse: Browse):
-    found = check(browse, '{"forwardPorts": [1]}')
+    found = check(browse, '{"forwardPorts": [1]}', name="")
     assert [(m["problem"], m["start"]) for m in found["marks"]] == [(False, 1)]
     assert found["summary"] == "1 warning"
 
@@ -144,8 +144,7 @@ def test_an_edit_that_cannot_be_done_says_why(
     browse: Browse, edit: str, text: str, more: dict[str, str]
 ):
     answer = change(browse, edit, text, **more)
-    assert answer.status_code == 400
-    assert answer.json()["message"]
+    assert list(answer.json()) == ["refused"]
 
 
 def test_the_form_of_options_has_labels_defaults_and_what_is_given(browse: Browse):
@@ -186,8 +185,6 @@ def test_the_pickers_list_search_and_filter(browse: Browse):
 )
 def test_only_who_may_edit_is_answered(browse: Browse, method: str, path: str):
     statuses = {"mona": 200, "bob": 403, "vera": 403, "mallory": 404, "nobody": 302}
-    if path == "change":
-        statuses["mona"] = 400
     found = {
         name: getattr(getattr(browse, name), method)(PARTS + path).status_code for name in statuses
     }

@@ -26,12 +26,7 @@ async function askServer(url, options = {}) {
   const response = await fetch(url, { headers: { "X-Requested-With": "fetch" }, ...options });
   if (response.redirected) throw new Error("You are signed out. Open the sign-in page in another tab, then go on here.");
   if (response.ok) return response;
-  const body = await response.text();
-  let message = `The server answered ${response.status}.`;
-  if (response.status === 400) {
-    try { message = JSON.parse(body).message; } catch { message = body; }
-  }
-  throw new Error(message);
+  throw new Error(response.status === 403 ? "You may not edit crews here any more." : `The server answered ${response.status}.`);
 }
 
 function complain(error) {
@@ -137,6 +132,7 @@ async function change(more) {
   refused.hidden = true;
   const response = await askServer(form.dataset.change, { method: "POST", body: posted(more) });
   const changed = await response.json();
+  if (changed.refused) throw new Error(changed.refused);
   panes.get(changed.field).replace(changed.text);
   said.textContent = changed.message;
   await check();

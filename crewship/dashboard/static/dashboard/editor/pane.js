@@ -19,7 +19,7 @@ export class Pane {
     this.field = root.dataset.field;
     this.marks = [];
     this.ranges = [];
-    this.leaving = false; // Escape was pressed: Tab leaves
+    this.leaving = true; // Tab leaves: Escape was pressed, or nothing since it came here
     this.numbers = part(root, "code-lines");
     this.back = part(root, "code-back");
     this.text = document.createTextNode("");
@@ -30,7 +30,8 @@ export class Pane {
     this.area.addEventListener("scroll", () => this.scroll());
     this.area.addEventListener("input", () => this.changed());
     this.area.addEventListener("keydown", (event) => this.key(event));
-    this.area.addEventListener("blur", () => (this.leaving = false));
+    this.area.addEventListener("focus", () => (this.leaving = true));
+    this.area.addEventListener("pointerup", () => (this.leaving = false));
     this.area.form.addEventListener("reset", () => setTimeout(() => this.changed()));
     for (const name of ["keyup", "pointerup", "input", "focus"]) {
       this.area.addEventListener(name, () => this.showCaret());
@@ -172,8 +173,7 @@ export class Pane {
 
   key(event) {
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape") this.leaving = true;
-    else if (event.key === "Tab" && !event.shiftKey && !this.leaving) {
+    if (event.key === "Tab" && !event.shiftKey && !this.leaving) {
       event.preventDefault();
       this.insert(/^\t/m.test(this.area.value) ? "\t" : "  ");
     } else if (event.key === "Enter" && !event.shiftKey) {
@@ -181,7 +181,8 @@ export class Pane {
       const indent = /[ \t]*/.exec(before.slice(before.lastIndexOf("\n") + 1))[0];
       event.preventDefault();
       this.insert(`\n${indent}`);
-    } else if (event.key !== "Tab" && event.key !== "Shift") this.leaving = false;
+    }
+    if (event.key !== "Tab" && event.key !== "Shift") this.leaving = event.key === "Escape";
   }
 
   insert(text) {
