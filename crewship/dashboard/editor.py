@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 
 from crewship.crews.models import Crew
-from crewship.crews.services import AGENT_LIMITS, FIELDS, TEXTS, create_crew, lock_crew, update_crew
+from crewship.crews.services import AGENT_LIMITS, FIELDS, TEXTS, lock_crew
 from crewship.dashboard.editor_changes import change
 from crewship.dashboard.editor_findings import Findings, place
 from crewship.dashboard.editor_form import (
@@ -30,10 +30,13 @@ from crewship.devcontainer.config import MAX_TEXT_BYTES
 from crewship.devcontainer.newlines import to_lf
 from crewship.domain.errors import ConfigError, ConfigInvalid, Conflict
 from crewship.domain.roles import Action
+from crewship.workspaces.models import Workspace
 from crewship.workspaces.scope import Scope
+from provisioning.authoring import Saved, save_crew
 from provisioning.deletion import Volumes, delete_crew
 from provisioning.models import AgentVolume
-from provisioning.services import request_provision
+
+MOST_SAID = 10  # warnings in the message after a save
 
 
 class EditedMeanwhile(Conflict):
@@ -101,32 +104,32 @@ def _save(request: HttpRequest, scope: Scope, crew: Crew, data: QueryDict) -> Ht
     form = CrewForm(data)
     if not form.is_valid():
         return _page(request, scope, crew, form, data)
-    values = values_of(form, crew)
-    old_hash = crew.config_hash
     try:
-        saved = _stored(scope, crew, values, data.get("state", ""))
+        saved = _stored(scope, crew, values_of(form, crew), data.get("state", ""))
     except ConfigInvalid as err:
         findings = place((), err.problems, posted_texts(data))
         return _page(request, scope, crew, form, data, findings=findings)
     except EditedMeanwhile:
         crew.refresh_from_db()
         return _page(request, scope, crew, form, data, edited=True)
-    messages.success(request, f"{saved.name} is saved.")
-    if saved.auto_provision and saved.config_hash and saved.config_hash != old_hash:
-        with told(request, "A provision was started."):
-            request_provision(crew=saved, actor=scope.user)
-    return redirect("dashboard:crew", workspace=scope.workspace.slug, crew=saved.slug)
+    started = " A provision was started." if saved.job and not saved.job.cache_hit else ""
+    messages.success(request, f"{saved.crew.name} is saved.{started}")
+    if saved.warnings:
+        messages.warning(request, "\n".join(str(w) for w in saved.warnings[:MOST_SAID]))
+    return redirect("dashboard:crew", workspace=scope.workspace.slug, crew=saved.crew.slug)
 
 
 @transaction.atomic
-def _stored(scope: Scope, crew: Crew, values: dict[str, Any], seen: str) -> Crew:
+def _stored(scope: Scope, crew: Crew, values: dict[str, Any], seen: str) -> Saved:
     """Raises ConfigInvalid, and EditedMeanwhile where the crew is not as in ``seen``."""
     if crew._state.adding:
-        return create_crew(scope.workspace, values)[0]
+        return save_crew(scope.workspace, values, actor=scope.user)
+    # The workspace first, as whoever starts a provision: the other way round may deadlock.
+    Workspace.objects.select_for_update().get(pk=scope.workspace.pk)
     locked = lock_crew(crew)
     if state_of(locked) != seen:
         raise EditedMeanwhile("Somebody else saved this crew while you were editing it.")
-    return update_crew(locked, values)[0]
+    return save_crew(locked, values, actor=scope.user)
 
 
 def _change_without_script(request: HttpRequest, data: QueryDict) -> None:
@@ -167,7 +170,7 @@ def _page(
         "stored": _stored_differs(crew, values) if edited else [],
         "images": images_on_offer(),
         "limits": [form[name] for name in AGENT_LIMITS],
-        "plan": preview(scope, crew, values) if data.get("action") == "check" else None,
+        "plan": preview(crew, values) if data.get("action") == "check" else None,
         **parts_context(texts),
     }
     return render_page(request, scope, "dashboard/editor/edit.html", context, tab="overview")

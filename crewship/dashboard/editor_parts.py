@@ -126,8 +126,7 @@ def tool_versions(request: HttpRequest, scope: Scope) -> HttpResponse:
 @require_POST
 @in_workspace(Action.UPDATE)
 def plan(request: HttpRequest, scope: Scope) -> HttpResponse:
-    crew = posted_crew(request, scope)
-    context = {"plan": preview(scope, crew, request.POST)}
+    context = {"plan": preview(posted_crew(request, scope), request.POST)}
     return render(request, "dashboard/editor/_plan.html", context)
 
 

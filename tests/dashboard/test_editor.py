@@ -141,9 +141,18 @@ def test_a_crew_that_provisions_itself_is_provisioned(browse: Browse, cast: Cast
 
 
 def test_a_text_that_means_the_same_starts_nothing(browse: Browse, cast: Cast, host: DockerHost):
+    Crew.objects.filter(pk=cast.crew.pk).update(auto_provision=True)
     posted = form_of(cast.crew, auto_provision="on", devcontainer_config=CONFIG + "// more\n")
     browse.mona.post(EDIT, posted)
     assert not ProvisionJob.objects.exists()
+
+
+def test_what_has_no_effect_and_what_could_not_be_started_is_said(browse: Browse, cast: Cast):
+    posted = form_of(cast.crew, auto_provision="on", devcontainer_config='{"forwardPorts": [1]}')
+    page = browse.mona.post(EDIT, posted, follow=True).content.decode()
+    assert "Backend is saved." in page
+    assert "forwardPorts has no effect here" in page
+    assert "Not provisioned: " in page
 
 
 def test_a_file_is_loaded_into_the_form(browse: Browse):

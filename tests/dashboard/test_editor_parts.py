@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cache.models import CachedImage, DockerHost
 from crewship.crews.models import Crew
 from tests.cast import CONFIG, Cast
 from tests.dashboard.conftest import Browse
@@ -169,6 +170,29 @@ def test_the_pickers_list_search_and_filter(browse: Browse):
     assert 'data-tool="npm:prettier"' in listed("tools?q=npm:prettier")
     assert 'value="22"' in listed("versions?tool=node")
     assert "<script>" not in listed("versions?tool=<script>&versions=<script>")
+
+
+def plan(browse: Browse, text: str, **more: Any) -> str:
+    posted = {"devcontainer_config": text, **more}
+    return str(browse.mona.post(f"{PARTS}plan", posted).content.decode())
+
+
+def test_the_plan_says_what_would_be_built(browse: Browse, host: DockerHost):
+    page = plan(browse, '{"image": "debian:sid", "postCreateCommand": "true"}')
+    assert "postCreateCommand" in page
+    assert "not known yet" in page
+
+
+def test_the_plan_says_that_all_is_there(browse: Browse, cast: Cast, cached: CachedImage):
+    page = plan(browse, CONFIG + "// the same", crew=cast.crew.pk)
+    assert f"Nothing to build: {cached.tag} is there." in page
+    assert "as stored" in page
+    assert "as stored" not in plan(browse, '{"image": "debian:sid"}', crew=cast.crew.pk)
+
+
+def test_there_is_no_plan_for_what_cannot_be_saved_or_says_nothing(browse: Browse):
+    assert "no plan for a config with problems" in plan(browse, '{"privileged": true}')
+    assert "There is no devcontainer_config to plan." in plan(browse, "")
 
 
 @pytest.mark.parametrize(

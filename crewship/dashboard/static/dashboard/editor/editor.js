@@ -11,6 +11,7 @@ const filled = new Map();
 let checking = null;
 let planning = null;
 let timer = 0;
+let planTimer = 0;
 let dirty = Boolean(document.getElementById("edited")) || form.elements.crew.value === "" && form.elements.name.value !== "";
 
 for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
@@ -43,7 +44,7 @@ function checkSoon() {
   timer = setTimeout(() => check().catch(complain), 300);
 }
 
-async function check() {
+async function check(eager = false) {
   clearTimeout(timer);
   checking?.abort();
   checking = new AbortController();
@@ -53,7 +54,8 @@ async function check() {
   for (const name of ["findings", "features", "tools"]) fill(name, found[name]);
   show(found);
   showImage(found.image.trim());
-  if (found.problems === 0) plan().catch(complain);
+  clearTimeout(planTimer);
+  if (found.problems === 0) planTimer = setTimeout(() => plan().catch(complain), eager ? 0 : 900);
   else fill("plan", '<p class="card-note">There is no plan for a config with problems.</p>');
 }
 
@@ -82,8 +84,12 @@ function show({ marks, summary }) {
   }
 }
 
+let shownImage = document.getElementById("base-image").value;
+
 function showImage(image) {
   const select = document.getElementById("base-image");
+  if (image === shownImage) return; // what somebody is about to choose stays chosen
+  shownImage = image;
   let own = select.querySelector("[data-own]");
   const known = [...select.options].some((option) => option !== own && option.value === image);
   if (image && !known) {
@@ -135,7 +141,7 @@ async function change(more) {
   if (changed.refused) throw new Error(changed.refused);
   panes.get(changed.field).replace(changed.text);
   said.textContent = changed.message;
-  await check();
+  await check(true);
 }
 
 function act(more, then = () => {}) {
@@ -241,7 +247,7 @@ form.addEventListener("submit", (event) => {
     const image = document.getElementById("base-image").value;
     if (image) act({ edit: "set_image", image });
   }
-  if (value === "check") check().catch(complain);
+  if (value === "check") check(true).catch(complain);
 });
 
 document.getElementById("file").addEventListener("change", async (event) => {
@@ -274,4 +280,4 @@ window.addEventListener("beforeunload", (event) => {
   if (dirty) event.preventDefault();
 });
 
-check().catch(complain);
+check(true).catch(complain);
