@@ -90,7 +90,13 @@ def change_password(request: HttpRequest) -> HttpResponse:
     """The user has the new password; his other sessions end, this one goes on."""
     user = signed_in(request)
     form = PasswordChangeForm(user, request.POST or None)
-    if request.method == "POST" and form.is_valid():
+    guesses = f"password of {user.pk}"
+    if request.method == "POST" and not take_attempt(
+        guesses, limit=EMAIL_ATTEMPTS, window_s=WINDOW_S
+    ):
+        form.add_error(None, "Too many attempts. Wait five minutes, then try again.")
+    elif request.method == "POST" and form.is_valid():
+        forget_attempts(guesses)
         form.save()
         update_session_auth_hash(request, user)
         messages.success(request, "Your password is changed. Other browsers are signed out.")

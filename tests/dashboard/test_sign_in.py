@@ -116,3 +116,13 @@ def test_the_theme_is_remembered(browse: Browse):
     assert 'data-theme="dark"' in browse.vera.get("/w/acme/").content.decode()
     browse.vera.post("/theme", {"theme": '"><script>'})
     assert "data-theme" not in browse.vera.get("/w/acme/").content.decode()
+
+
+def test_guessing_the_old_password_of_an_open_session_is_slowed(cast: Cast, browse: Browse):
+    form = {"old_password": "no", "new_password1": "abcd-efgh-1", "new_password2": "abcd-efgh-1"}
+    for _ in range(10):
+        browse.alice.post("/password", form)
+    right = {**form, "old_password": "alice-has-a-password"}
+    assert "Too many attempts" in browse.alice.post("/password", right).content.decode()
+    cast.alice.user.refresh_from_db()
+    assert cast.alice.user.check_password("alice-has-a-password")

@@ -7,7 +7,7 @@ import { Stream } from "./stream.js";
 import { fetchPart, swap } from "./swap.js";
 
 const KINDS = [
-  "job.state", "step.started", "step.done", "step.failed",
+  "job.state", "step.started", "step.message", "step.done", "step.failed",
   "log.system", "log.output", "layer", "cache.hit", "end",
 ];
 const PARTS = ["crew-head", "crew-build", "crew-more", "crew-side"];
@@ -103,15 +103,17 @@ class CrewLive extends HTMLElement {
       const head = parts.getElementById("crew-head");
       if (ask === "" && head.dataset.job !== this.job) return this.reload();
       PARTS.forEach((id) => swap(id, parts));
-      this.say(head.dataset.said);
+      this.say(head.dataset.said, head.dataset.short);
       this.tick();
     } catch {
       if (this.stream || this.polling) this.gathering = setTimeout(() => this.refresh(), POLL_MS);
     }
   }
 
-  // Progress for who does not see it, once per change.
-  say(text) {
+  // Progress for who does not see it, once per change; and in the tab's title.
+  say(text, short) {
+    this.title ??= document.title;
+    document.title = short ? `${short} ${this.title}` : this.title;
     const place = this.querySelector("#announce");
     if (place && place.textContent !== text) place.textContent = text;
   }

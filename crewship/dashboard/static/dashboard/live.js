@@ -28,8 +28,8 @@ function onEvent(kind, data) {
     known.set(data.crew_id, now);
     document.dispatchEvent(new CustomEvent("crewship:crew", { detail: data }));
     if (before === now) return;
-    // Of crews that this page does not list only the badge may change; it was right at first.
-    if (before === undefined && !document.querySelector("[data-badge-late]")) return;
+    // The stream begins with all crews: what was not known before is no change.
+    if (before === undefined) return;
   }
   if (kind === "gone") row(data.crew_id)?.remove();
   if (kind === "agents") document.dispatchEvent(new CustomEvent("crewship:agents", { detail: data }));
