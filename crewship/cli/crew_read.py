@@ -14,7 +14,7 @@ from crewship.cli.marks import mark_of
 from crewship.cli.options import JsonOption, WorkspaceOption
 from crewship.cli.plan_table import show_plan
 from crewship.cli.session import CrewArgument, connect, find_crew
-from crewship.cli.terminal import clean, print_json, print_table, say
+from crewship.cli.terminal import clean, note, print_json, print_table, say
 from crewship.domain.errors import NotFound
 from provisioning.pipeline.output import clean_line, plain
 
@@ -81,14 +81,14 @@ def plan(crew: CrewArgument, workspace: WorkspaceOption = "", as_json: JsonOptio
     """
     with connect(workspace) as api:
         found = find_crew(api, crew)
-        document = api.call("POST", f"/crews/{found['id']}/plan")
+        document = api.call("POST", f"/crews/{found['id']}/plan", {})
     if as_json:
         print_json(document)
     elif document.get("error"):
         error = document["error"]
-        sys.stderr.write(f"crewship: {clean(error['message'])} [{clean(error['code'])}]\n")
+        note(f"crewship: {error['message']} [{error['code']}]")
     else:
-        show_plan(document)
+        show_plan(document, document.get("notes", ()))
     if document.get("error"):
         raise typer.Exit(1)
 

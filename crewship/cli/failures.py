@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-from crewship.cli.terminal import clean, print_json
+from crewship.cli.terminal import clean, print_json, say_on_stderr
 from crewship.domain.errors import CrewshipError
 from provisioning.pipeline.output import clean_text
 
@@ -19,7 +18,7 @@ def show_failure(error: CrewshipError, as_json: bool) -> None:
     if as_json:
         print_json(problem_document(error))
         return
-    sys.stderr.write("\n".join(failure_lines(error)) + "\n")
+    say_on_stderr(line for text in failure_lines(error) for line in text.split("\n"))
 
 
 def problem_document(error: CrewshipError) -> dict[str, Any]:  # Any: JSON

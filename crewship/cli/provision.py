@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
@@ -14,7 +13,7 @@ from crewship.cli.news import follow
 from crewship.cli.options import JsonOption, WorkspaceOption
 from crewship.cli.progress import ACTIVE, Progress
 from crewship.cli.session import CrewArgument, connect, crew_slugs, find_crew
-from crewship.cli.terminal import clean, note, print_json, say
+from crewship.cli.terminal import clean, note, print_json, say, say_on_stderr
 from crewship.cli.views import view_for
 from provisioning.pipeline.output import clean_text
 
@@ -168,7 +167,7 @@ def _show_end(crew: Json, end: Json, was_there: bool) -> None:
 def _show_error(crew: Json, error: Json) -> None:
     lines = [clean_text(str(error.get("message", ""))), clean_text(str(error.get("hint", "")))]
     lines.append(f"The whole log: crewship crew logs {crew['slug']}")
-    sys.stderr.write("\n".join(line for line in lines if line) + "\n")
+    say_on_stderr(line for text in lines for line in text.split("\n") if line)
 
 
 def _show_status(crew: Json, now: Json) -> None:

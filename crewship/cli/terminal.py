@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 from provisioning.pipeline.output import clean_text
@@ -50,8 +52,23 @@ def say(*parts: str | tuple[str, str] | Text) -> None:
 
 def note(text: str) -> None:
     """One line on stderr, beside the result."""
-    sys.stderr.write(clean(text) + "\n")
+    say_on_stderr([clean(text)])
+
+
+def say_on_stderr(lines: Iterable[str]) -> None:
+    """Clean lines on stderr; a terminal's are wrapped between words."""
+    if sys.stderr.isatty():
+        width = get_terminal_size().columns
+        lines = [part for line in lines for part in _wrapped(line, width)]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
     sys.stderr.flush()
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()))
+    return wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from crewship.cli.account import Account
 from crewship.cli.client import Client
 from crewship.cli.main import app
 from tests.cast import Cast
+from tests.cli.server import Cli
+from tests.engine.real import require_engine
+from tests.stack.features import NAMESPACE, pack_test_features
+from tests.stack.server import running_stack
 
 URL = "http://testserver"
 OF_THE_BODY = ("content-type", "content-length")
@@ -68,3 +73,17 @@ def crewship(cast: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cre
     home = tmp_path / "home"
     home.mkdir()
     return Crewship(cast, home)
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    """A real server with tiny features, and the command as its owner runs it. Images are the
+    installation's own, so that nobody else's test on this engine has them."""
+    require_engine().close()
+    layout = pack_test_features(tmp_path_factory.mktemp("features"))
+    settings = {
+        "CREWSHIP_FEATURE_LAYOUTS": f"{NAMESPACE}={layout}",
+        "CREWSHIP_CACHE_SCOPE": "workspace",
+    }
+    with running_stack(tmp_path_factory.mktemp("cli") / "data", settings, workers=1) as stack:
+        yield Cli(stack, stack.bootstrap(), tmp_path_factory.mktemp("home"))
