@@ -69,6 +69,8 @@ def layer_candidates(host: DockerHost, now: datetime | None = None) -> list[Laye
     leased = set(LayerLease.objects.filter(host=host).values_list("key", flat=True))
     kept = set(CachedImage.objects.filter(host=host).values_list("parent_image_id", flat=True))
     kept |= {row.parent_image_id for row in every if row.image_id not in old}
+    # An image of an earlier build that an agent still runs: see provisioning.retire.
+    kept |= set(Agent.objects.exclude(live_image_id="").values_list("live_image_id", flat=True))
     kept |= {row.image_id for row in rows if row.key in leased}
     parents = {row.image_id: row.parent_image_id for row in rows}
     for image_id in list(kept):  # whatever something kept stands on is kept, down to the base

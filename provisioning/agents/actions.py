@@ -1,7 +1,8 @@
 """What the keeper does for one agent: start, stop, start again; each in a thread of its own.
 
-An action gets the row as it was read with the wish. It answers whether it is done with it: False
-means that the engine, the database or an image was not there, and that it is tried again soon.
+An action gets the row as its need was seen and reads it whole; once somebody asked again, that is
+another need. It answers whether it is done: False means that the engine, the database or an image
+was not there, and that it is tried again soon.
 """
 
 from __future__ import annotations
@@ -18,13 +19,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from cache.models import CachedImage
-from cache.selectors import present_images
 from crewship.crews.models import Agent, AgentStatus
 from crewship.crews.secrets import unseal
 from crewship.crews.services import crew_spec
 from crewship.devcontainer.types import RuntimeSettings
 from crewship.domain.errors import (
-    BuildStepFailed,
     Conflict,
     CrewshipError,
     EngineError,
@@ -33,6 +32,7 @@ from crewship.domain.errors import (
 )
 from crewship.engine.base import Engine
 from crewship.engine.running import ContainerState
+from provisioning.agents.agent_image import image_for, known_image, refuse_if_none_comes
 from provisioning.agents.agent_logs import AgentLogs
 from provisioning.agents.agent_plan import AgentPlan, ImageFacts, container_name, plan_agent
 from provisioning.agents.host_rows import (
@@ -45,8 +45,6 @@ from provisioning.agents.host_rows import (
 from provisioning.agents.launch import launch
 from provisioning.models import AgentContainer
 from provisioning.pipeline.output import clean_text
-from provisioning.selectors import latest_job
-from provisioning.states import JobState
 
 log = logging.getLogger(__name__)
 
@@ -99,16 +97,18 @@ class AgentActions:
     # -- actions
     def carry_out(self, agent: Agent, state: ContainerState | None) -> bool:
         """The wish that the row holds is fulfilled, or failed for a reason that the row names."""
-        if not agent.wants_running:
-            return self.stop(agent, state)
-        return self._guarded(agent, lambda: self._start(agent, state))
+
+        def work(agent: Agent) -> bool:
+            return self._start(agent, state) if agent.wants_running else self._stop(agent)
+
+        return self._guarded(agent, work)
 
     def stop(self, agent: Agent, state: ContainerState | None) -> bool:
-        return self._guarded(agent, lambda: self._stop(agent))
+        return self._guarded(agent, self._stop)
 
     def start_again(self, agent: Agent, state: ContainerState | None) -> bool:
         """One that ended runs again, as it was started the last time."""
-        return self._guarded(agent, lambda: self._start_again(agent, state))
+        return self._guarded(agent, lambda agent: self._start_again(agent, state))
 
     def remove_orphan(self, row: AgentContainer, state: ContainerState | None) -> bool:
         """The container of an agent that is gone is gone as well. By its id where it was seen:
@@ -140,9 +140,10 @@ class AgentActions:
 
     # -- start
     def _start(self, agent: Agent, state: ContainerState | None) -> bool:
-        record = self._image_for(agent, state)
+        record = image_for(self._host_name, agent, state)
         if record is None:
-            return self._wait_for_image(agent)
+            refuse_if_none_comes(agent.crew)
+            return False
         plan = self._plan(agent, record)
         self._end(agent, keep=plan.spec.name)
         container = self._launch(agent, plan)
@@ -160,10 +161,10 @@ class AgentActions:
         self._logs.drain(agent.pk)
         plan = self._plans.get(agent.pk)
         try:
-            plan = plan or self._plan(agent, self._known_image(agent, state))
+            plan = plan or self._plan(agent, known_image(self._host_name, agent, state))
             container = self._launch(agent, plan)
         except ImageNotFound:  # removed since it ended: the crew's current one has to do
-            plan = self._plan(agent, self._known_image(agent, None))
+            plan = self._plan(agent, known_image(self._host_name, agent, None))
             container = self._launch(agent, plan)
         self._write(
             agent,
@@ -174,32 +175,6 @@ class AgentActions:
             restarts=F("restarts") + 1,
         )
         return True
-
-    def _image_for(self, agent: Agent, state: ContainerState | None) -> CachedImage | None:
-        """The crew's current image; without one, what the agent runs now serves once more."""
-        images = present_images().filter(host__name=self._host_name)
-        crew = agent.crew
-        current = images.filter(tag=crew.cached_image, config_hash=crew.config_hash).first()
-        if current is None and state is not None:
-            return images.filter(image_id=state.image_id).first()
-        return current
-
-    def _known_image(self, agent: Agent, state: ContainerState | None) -> CachedImage:
-        """The image that the agent ran, while it is there; else the crew's current one."""
-        images = present_images().filter(host__name=self._host_name)
-        ran = images.filter(image_id=state.image_id).first() if state else None
-        found = ran or self._image_for(agent, None)
-        if found is None:
-            raise ImageNotFound("The image of the agent is gone.", hint="Provision the crew.")
-        return found
-
-    def _wait_for_image(self, agent: Agent) -> bool:
-        job = latest_job(agent.crew)
-        if job is not None and job.state == JobState.FAILED:
-            raise BuildStepFailed(f"The crew's image could not be built: {job.error}", hint="")
-        if job is not None and job.state == JobState.CANCELLED:
-            raise BuildStepFailed("The build of the crew's image was cancelled.", hint="")
-        return False
 
     def _plan(self, agent: Agent, record: CachedImage) -> AgentPlan:
         image = self._engine.image(record.image_id)
@@ -261,10 +236,16 @@ class AgentActions:
         self._engine.remove_container(container)
 
     # -- what became of it
-    def _guarded(self, agent: Agent, work: Callable[[], bool]) -> bool:
+    def _guarded(self, seen: Agent, work: Callable[[Agent], bool]) -> bool:
+        agent = seen
         try:
+            whole = Agent.objects.select_related("crew__workspace")
+            found = whole.filter(pk=seen.pk, asked=seen.asked).first()
+            if found is None:  # deleted, or asked for something else
+                return True
+            agent = found
             try:
-                return work()
+                return work(agent)
             except EngineUnreachable as err:
                 log.warning("%s: %s", agent.pk, err)
                 return False

@@ -34,6 +34,11 @@ LOOK_S: Final = 5.0  # without any event: engines may drop some
 TIDY_S: Final = 0.5  # how soon what deleted agents left is looked for
 WAIT_S: Final = 1.0  # between two looks for an image, or for an engine that was away
 
+# What is looked at four times a second: no env, no text of a crew.
+COLUMNS: Final = (
+    "crew_id", "name", "status", "wants_running", "asked", "done", "container_id", "live_image_id",
+)  # fmt: skip
+
 Action = Callable[[Agent, ContainerState | None], bool]
 
 
@@ -86,7 +91,7 @@ class AgentKeeper:
         agents = Agent.objects.filter(host_name=self._host_name).exclude(
             Q(wants_running=False, status=AgentStatus.STOPPED, asked=F("done"))
         )
-        for agent in agents.select_related("crew__workspace"):
+        for agent in agents.only(*COLUMNS):
             if agent.pk not in self._busy:
                 self._settle(agent)
         if self._clock() >= self._tidy_at:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from crewship.cli.node_mirror import bridge_address, ensure_mirror, serve_in_background
 from tests.integration.conftest import (  # noqa: F401  # fixtures are found by their names
     config,
     docker_client,
@@ -21,6 +23,7 @@ from tests.stack.images import run_by_docker
 from tests.stack.server import Api, Stack, running_stack, wait_until
 
 GRACE_S = 3
+CACHE = Path(__file__).resolve().parents[2] / ".cache"  # downloads of earlier runs
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +32,13 @@ def stack(
     layout: Any,  # noqa: F811
     docker_client: docker.DockerClient,  # noqa: F811
 ) -> Iterator[Stack]:
+    mirror = serve_in_background(ensure_mirror(CACHE / "node-mirror"), bridge_address())
     settings = {
         "CREWSHIP_FEATURE_LAYOUTS": f"{NAMESPACE}={layout}",
         "CREWSHIP_AGENT_GRACE": str(GRACE_S),
         "CREWSHIP_AGENT_MEMORY_MB": "256",
         "CREWSHIP_AGENT_SUBNETS": "10.217.0.0/16",
+        "CREWSHIP_MISE_ENV": f"MISE_NODE_MIRROR_URL={mirror}",
     }
     with running_stack(tmp_path_factory.mktemp("agents"), settings) as running:
         yield running

@@ -13,21 +13,25 @@ from tests.stack.server import Api
 
 pytestmark = pytest.mark.agents
 
-SHOW = 'echo "uid $(id -u)"; crew-tool; echo "$FROM_CREW/$OWN"; pwd; echo "home $HOME"; sleep 99'
+SHOW = 'echo "uid $(id -u)"; crew-tool; node -p "6 * 7"; echo "$FROM_CREW/$OWN"; pwd; echo "home $HOME"; sleep 99'
 
 
-def test_it_runs_a_features_tool_as_uid_1001_with_the_crews_and_its_own_env(
+def test_it_runs_node_and_a_features_tool_as_uid_1001_with_the_crews_and_its_own_env(
     api: Api, config: Callable[..., dict[str, Any]], slug: str
 ):
     features = {ref("tool"): {"word": "ahoy"}}
-    crew = built_crew(
-        api, slug, config(features=features, containerEnv={"FROM_CREW": "crew's $HOME"})
+    text = config(
+        features=features,
+        containerEnv={"FROM_CREW": "crew's $HOME"},
+        mise={"tools": {"node": "22"}},
     )
+    crew = built_crew(api, slug, text)
     agent = make_agent(api, crew, "shower", SHOW, env={"OWN": "it's $(own) 🚢"}).start()
     log = agent.wait_for_log("home ")
     assert log.splitlines() == [
         "uid 1001",
         "ahoy",
+        "42",
         "crew's $HOME/it's $(own) 🚢",
         "/workspace",
         "home /home/agent",

@@ -251,3 +251,11 @@ def test_a_layer_stays_in_the_records_when_the_engine_goes_away(
     with pytest.raises(EngineUnreachable):
         sweep(engine, host, remove=True)
     assert Layer.objects.filter(tag=layer.tag, image_id=layer.image_id).exists()
+
+
+def test_an_earlier_builds_image_that_an_agent_runs_is_kept(
+    host: DockerHost, make_layer: Any, cast: Cast
+) -> None:
+    retired = make_layer("retired")
+    Agent.objects.create(crew=cast.crew, name="a", live_image_id=retired.image_id)
+    assert layer_candidates(host) == []
