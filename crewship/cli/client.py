@@ -29,6 +29,9 @@ class Refused(CrewshipError):
         self.status = status
 
 
+ANSWER_S = 150  # restarting and deleting agents is answered when the host has done it
+
+
 class Client:
     """Paths are below /api/v1. Raises Refused, and Unavailable where nobody answers.
 
@@ -48,7 +51,10 @@ class Client:
             headers["X-Workspace-ID"] = workspace
         try:
             self._http = httpx.Client(
-                base_url=f"{account.url}/api/v1", headers=headers, timeout=30, transport=transport
+                base_url=f"{account.url}/api/v1",
+                headers=headers,
+                timeout=httpx.Timeout(30, read=ANSWER_S),
+                transport=transport,
             )
         except (httpx.InvalidURL, UnicodeEncodeError) as err:
             raise self._away(err) from err

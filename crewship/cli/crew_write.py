@@ -146,21 +146,33 @@ def import_crew(
     _show_saved(saved, "replaced" if there else "imported", as_json)
 
 
+class VolumesFate(StrEnum):
+    KEEP = "keep"
+    DELETE = "delete"
+
+
 def delete(
     crew: CrewArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    volumes: Annotated[
+        VolumesFate | None,
+        typer.Option(
+            "--volumes", help="Whether its agents' volumes stay; needed if there are any."
+        ),
+    ] = None,
     workspace: WorkspaceOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Delete a crew, with its jobs and logs.
+    """Delete a crew, with its agents, jobs and logs.
 
-    An active job is cancelled first; the image stays for others.
+    An active job is cancelled first, agents are stopped; the image stays for others.
     """
     with connect(workspace) as api:
         found = find_crew(api, crew)
         if not yes and not _confirmed(found):
             raise typer.Exit(2)
-        api.call("DELETE", f"/crews/{found['id']}")
+        said = f"?volumes={volumes.value}" if volumes else ""
+        api.call("DELETE", f"/crews/{found['id']}{said}")
     if as_json:
         print_json({"deleted": found["id"]})
     else:
@@ -182,6 +194,10 @@ def restart_agents(
     else:
         count = done["restarted"]
         say(("✓ restarted", "green"), f" {count} agent{'' if count == 1 else 's'}")
+        for agent in done.get("failed", ()):
+            note(f"crewship: {clean(agent['name'])} was not restarted: {clean(agent['error'])}")
+    if done.get("failed"):
+        raise typer.Exit(1)
 
 
 def _show_saved(crew: Mapping[str, Any], done: str, as_json: bool) -> None:  # Any: JSON

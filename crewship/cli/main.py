@@ -62,7 +62,7 @@ CREW: Final = {
         "crewship.cli.crew_write:import_crew",
     ),
     "delete": Lazy(
-        "Delete a crew, with its jobs and logs.",
+        "Delete a crew, with its agents, jobs and logs.",
         "crewship.cli.crew_write:delete",
     ),
 }

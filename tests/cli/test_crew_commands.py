@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cache.models import CachedImage
-from crewship.crews.models import Crew
-from provisioning.models import ProvisionJob
+from cache.models import CachedImage, DockerHost
+from crewship.crews.models import Agent, Crew
+from provisioning.models import AgentVolume, ProvisionJob
 from provisioning.states import EventKind, JobState
 from provisioning.transitions import record
 from tests.cast import CONFIG, Cast
@@ -166,6 +166,28 @@ def test_deleting_asks_unless_told_not_to(crewship: Crewship, cast: Cast) -> Non
     assert Crew.objects.filter(pk=cast.crew.pk).exists()
     assert crewship("crew", "delete", "backend", "--yes").exit_code == 0
     assert not Crew.objects.filter(pk=cast.crew.pk).exists()
+
+
+def test_what_becomes_of_volumes_has_to_be_said(
+    crewship: Crewship, cast: Cast, host: DockerHost
+) -> None:
+    AgentVolume.objects.create(
+        host_name="elsewhere", name="data", crew_id=cast.crew.pk, target="/data"
+    )
+    refused = crewship("crew", "delete", "backend", "--yes")
+    assert (refused.exit_code, "data" in refused.stderr) == (2, True)
+    assert crewship("crew", "delete", "backend", "--yes", "--volumes", "keep").exit_code == 0
+    assert AgentVolume.objects.get().delete_at is None
+
+
+def test_an_agent_that_is_not_restarted_is_told(
+    crewship: Crewship, cast: Cast, host: DockerHost
+) -> None:
+    Agent.objects.create(crew=cast.crew, name="writer", command="true", wants_running=True)
+    result = crewship("crew", "restart-agents", "backend")
+    assert result.exit_code == 1
+    assert "restarted 0 agents" in result.stdout
+    assert "writer was not restarted: The crew has no image" in result.stderr
 
 
 def test_status_fails_when_the_latest_job_failed(
