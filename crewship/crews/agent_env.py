@@ -17,7 +17,7 @@ from crewship.devcontainer.options import is_protected
 from crewship.devcontainer.types import Json
 
 MAX_ENTRIES: Final = 64
-MAX_TOTAL_BYTES: Final = 128 * 1024  # of all values; far above it no process starts
+MAX_TOTAL_BYTES: Final = 64 * 1024  # of all values, as for containerEnv; both have to fit
 SECRET: Final = "secret"  # noqa: S105  # a key, no secret
 
 
