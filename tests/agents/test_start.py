@@ -13,7 +13,15 @@ from tests.stack.server import Api
 
 pytestmark = pytest.mark.agents
 
-SHOW = 'echo "uid $(id -u)"; crew-tool; node -p "6 * 7"; echo "$FROM_CREW/$OWN"; pwd; echo "home $HOME"; sleep 99'
+SHOW = """
+echo "uid $(id -u)"
+crew-tool
+node -p "6 * 7"
+echo "$FROM_CREW/$OWN"
+pwd
+echo "home $HOME"
+sleep 99
+"""
 
 
 def test_it_runs_node_and_a_features_tool_as_uid_1001_with_the_crews_and_its_own_env(
