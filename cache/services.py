@@ -18,6 +18,7 @@ from cache.models import CachedImage, DockerHost, HostImage
 from cache.selectors import cache_tag, crews_referencing, live_agents_on, present_images
 from crewship.domain.errors import ConfigError, Conflict, ImageInUse, NotFound, Unavailable
 from crewship.engine.base import Engine, ImageInfo
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import Workspace
 
 _TAG = re.compile(r"crewship-cache:[0-9a-f]{12}")
@@ -106,6 +107,7 @@ def _delete(tag: str, workspace: Workspace | None) -> None:
     while time.monotonic() < deadline:
         now = CachedImage.objects.filter(pk=record.pk).values_list("deleting_at", flat=True)
         if not now:
+            note(AuditAction.IMAGE_DELETED, record, workspace=workspace)
             return
         if now[0] is None:
             raise ImageInUse(f"A container on the host uses {tag}.")

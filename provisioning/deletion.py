@@ -11,6 +11,7 @@ from django.utils import timezone
 from crewship.crews.models import Crew
 from crewship.domain.errors import Conflict
 from crewship.web.news import announce
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import Workspace
 from provisioning.models import AgentVolume
 from provisioning.services import cancel_provision
@@ -44,6 +45,7 @@ def delete_crew(crew: Crew, *, volumes: Volumes | None = None) -> None:
         if volumes is Volumes.DELETE:
             kept.update(delete_at=timezone.now())
         cancel_provision(crew)
+        note(AuditAction.CREW_DELETED, crew, workspace=crew.workspace)
         Crew.objects.filter(pk=crew.pk).delete()
         announce(f"crew:{crew.pk}", f"workspace:{crew.workspace_id}")
 
@@ -62,6 +64,7 @@ def delete_workspace(workspace: Workspace) -> None:
     )
     for crew in crews.filter(jobs__state__in=ACTIVE):
         cancel_provision(crew)
+    note(AuditAction.WORKSPACE_DELETED, workspace, workspace=workspace)
     workspace.delete()
 
 

@@ -18,6 +18,7 @@ from crewship.crews.models import Crew
 from crewship.crews.services import crew_hash, crew_spec, lock_crew
 from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import CapacityExceeded, ConfigError, ConfigInvalid, Conflict
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import User, Workspace
 from provisioning.finish import promote_followers
 from provisioning.models import ProvisionJob, ProvisionStart
@@ -44,6 +45,12 @@ class Way:
 
     rebuild: bool
     refresh: bool
+
+    @property
+    def audit_action(self) -> AuditAction:
+        if self.refresh:
+            return AuditAction.REFRESH_STARTED
+        return AuditAction.REBUILD_STARTED if self.rebuild else AuditAction.PROVISION_STARTED
 
 
 def request_provision(
@@ -146,6 +153,7 @@ def _start(
             extra={"job_status": JobState.PENDING},
         ) from err
     record(job.pk, [(EventKind.STATE, 0, {"state": JobState.PENDING, "rebuild": way.rebuild})])
+    note(way.audit_action, crew, workspace=crew.workspace, job_id=job.pk)
     return _complete_with_hit(job, hit) if hit else job
 
 
@@ -188,4 +196,11 @@ def cancel_provision(crew: Crew, *, message: str = "cancelled") -> ProvisionJob 
         except StaleJobState:
             return None  # it ended in this moment
         promote_followers(job)
+        note(
+            AuditAction.PROVISION_CANCELLED,
+            crew,
+            workspace=crew.workspace,
+            job_id=job.pk,
+            reason=message,
+        )
     return job

@@ -9,10 +9,10 @@ from __future__ import annotations
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from crewship.admin import agents, cache, catalogs, crews, jobs, workspaces
+from crewship.admin import agents, audit, cache, catalogs, crews, jobs, workspaces
 
 # Importing them registers their pages.
-__all__ = ["agents", "cache", "catalogs", "crews", "jobs", "workspaces"]
+__all__ = ["agents", "audit", "cache", "catalogs", "crews", "jobs", "workspaces"]
 
 # Only superusers come here and they need no groups; what members may do is domain.roles' table.
 if admin.site.is_registered(Group):

@@ -17,8 +17,9 @@ from django.utils import timezone
 from crewship.admin.pages import OperatorAdmin, ReadOnlyAdmin, rows_of
 from crewship.crews.models import Crew
 from crewship.domain.roles import Role
+from crewship.workspaces.audit import AuditAction
 from crewship.workspaces.models import ApiToken, Membership, User, Workspace
-from crewship.workspaces.services import change_role, remove_member
+from crewship.workspaces.services import change_role, note_member, remove_member
 from crewship.workspaces.tokens import revoke_token
 from provisioning.deletion import delete_workspace
 from provisioning.models import ProvisionJob
@@ -154,6 +155,7 @@ class WorkspaceAdmin(OperatorAdmin[Workspace]):
         formset.save(commit=False)
         for membership in formset.new_objects:
             membership.save()
+            note_member(AuditAction.MEMBER_ADDED, membership, role=membership.role)
         changed = [membership for membership, _ in formset.changed_objects]
         for membership in sorted(changed, key=lambda membership: Role(membership.role).rank):
             stored = Membership.objects.get(pk=membership.pk)

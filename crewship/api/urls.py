@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 
 from crewship.api.agents import AgentsViewSet
+from crewship.api.audit import AuditViewSet
 from crewship.api.authoring import CrewPlanViewSet, ImportViewSet, PlanViewSet
 from crewship.api.catalogs import FeatureCatalogViewSet, RuntimeCatalogViewSet
 from crewship.api.crews import CrewsViewSet
@@ -28,6 +29,7 @@ urlpatterns = [
         "members/<str:member_id>",
         MembersViewSet.as_view({"patch": "partial_update", "delete": "destroy"}),
     ),
+    path("audit", AuditViewSet.as_view({"get": "list"})),
     path("tokens", TokensViewSet.as_view({"get": "list", "post": "create"})),
     path("tokens/<str:token_id>", TokensViewSet.as_view({"delete": "destroy"})),
     path("features/catalog", FeatureCatalogViewSet.as_view({"get": "list"})),

@@ -16,6 +16,7 @@ from crewship.crews.services import lock_crew
 from crewship.devcontainer.findings import Findings
 from crewship.domain.errors import Conflict, Forbidden, NotFound
 from crewship.domain.roles import Action, Role, may
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import validate_slug
 
 MAX_AGENTS: Final = 100
@@ -38,6 +39,7 @@ def create_agent(crew: Crew, values: Mapping[str, Any], *, actor_role: Role) -> 
     agent = Agent(crew=crew)
     _apply(agent, {"name": "", "command": "", **values}, actor_role)
     agent.save(force_insert=True)
+    note(AuditAction.AGENT_CREATED, agent, workspace=crew.workspace)
     return agent
 
 
@@ -50,6 +52,13 @@ def update_agent(agent: Agent, values: Mapping[str, Any], *, actor_role: Role) -
     _apply(locked, values, actor_role)
     # Only what is written here: the host's watcher writes the other columns meanwhile.
     locked.save(update_fields=WRITTEN)
+    note(
+        AuditAction.AGENT_CHANGED,
+        locked,
+        workspace=locked.crew.workspace,
+        fields=sorted(values),
+        secret_names=locked.secret_names,
+    )
     return locked
 
 

@@ -16,6 +16,7 @@ from crewship.devcontainer.hashing import config_hash
 from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import ConfigInvalid, NotFound, Problem
 from crewship.web.news import announce
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
@@ -97,10 +98,32 @@ def lock_crew(crew: Crew) -> Crew:
 
 
 def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:
+    before = {name: getattr(crew, name) for name in (*FIELDS, "config_hash")}
+    is_new = crew._state.adding
     warnings = _apply(crew, values)
     crew.save()
+    _note_save(crew, {} if is_new else before)
     announce(f"workspace:{crew.workspace_id}")
     return crew, warnings
+
+
+def _note_save(crew: Crew, before: Mapping[str, Any]) -> None:
+    """The audit trail has which fields changed, not what is in them."""
+    if not before:
+        note(AuditAction.CREW_CREATED, crew, workspace=crew.workspace)
+        return
+    fields = [name for name in FIELDS if getattr(crew, name) != before[name]]
+    if crew.config_hash != before["config_hash"]:
+        hashes = {"from": before["config_hash"], "to": crew.config_hash}
+        note(
+            AuditAction.CREW_CONFIG_CHANGED,
+            crew,
+            workspace=crew.workspace,
+            fields=fields,
+            config_hash=hashes,
+        )
+    elif fields:
+        note(AuditAction.CREW_CHANGED, crew, workspace=crew.workspace, fields=fields)
 
 
 def _apply(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:

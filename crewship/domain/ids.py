@@ -17,6 +17,7 @@ class IdPrefix(StrEnum):
     TOKEN = "tok"  # noqa: S105  # a prefix, no secret
     INVITATION = "inv"
     HOST = "hst"
+    AUDIT_EVENT = "aud"
 
 
 _BODY = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -58,6 +59,10 @@ def new_token_id() -> str:
 
 def new_invitation_id() -> str:
     return new_id(IdPrefix.INVITATION)
+
+
+def new_audit_event_id() -> str:
+    return new_id(IdPrefix.AUDIT_EVENT)
 
 
 def new_host_id() -> str:

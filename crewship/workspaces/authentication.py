@@ -10,6 +10,7 @@ from rest_framework.authentication import SessionAuthentication as DrfSessionAut
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from crewship.workspaces.actor import acts_with
 from crewship.workspaces.models import ApiToken, User
 from crewship.workspaces.tokens import find_token
 
@@ -28,6 +29,7 @@ class TokenAuthentication(BaseAuthentication):
         token = find_token(parts[1].decode("latin-1"))
         if token is None:
             raise AuthenticationFailed("The token is unknown, revoked or expired.")
+        acts_with(token)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

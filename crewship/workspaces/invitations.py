@@ -14,7 +14,9 @@ from django.utils import timezone
 
 from crewship.domain.errors import ConfigInvalid, Conflict, Forbidden, NotFound, Problem
 from crewship.domain.roles import Action, Role, may
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import Invitation, Membership, User, Workspace
+from crewship.workspaces.services import note_member
 from crewship.workspaces.tokens import token_digest
 
 LIFETIME: Final = timedelta(days=7)
@@ -68,6 +70,7 @@ def invite(
         invited_by=actor,
         expires_at=now + LIFETIME,
     )
+    note(AuditAction.INVITATION_MADE, invitation, workspace=workspace, label=email, role=role)
     return invitation, secret
 
 
@@ -112,9 +115,11 @@ def accept(secret: str, user: User) -> Membership:
     invitation = _take(secret)
     if user.email.lower() != invitation.email:
         raise InvitationOfAnother(f"This invitation is for {invitation.email}.")
-    membership, _ = Membership.objects.get_or_create(
+    membership, joined = Membership.objects.get_or_create(
         workspace=invitation.workspace, user=user, defaults={"role": invitation.role}
     )
+    if joined:
+        note_member(AuditAction.MEMBER_ADDED, membership, role=membership.role, by="invitation")
     return membership
 
 
@@ -128,9 +133,11 @@ def accept_as_new(secret: str, *, name: str, password: str) -> Membership:
     if User.objects.filter(email__iexact=invitation.email).exists():
         raise AccountExists(f"{invitation.email} has an account here.")
     user = User.objects.create_user(invitation.email, password, name=name.strip())
-    return Membership.objects.create(
+    membership = Membership.objects.create(
         workspace=invitation.workspace, user=user, role=invitation.role
     )
+    note_member(AuditAction.MEMBER_ADDED, membership, role=membership.role, by="invitation")
+    return membership
 
 
 def _take(secret: str) -> Invitation:
@@ -143,8 +150,14 @@ def _take(secret: str) -> Invitation:
     return invitation
 
 
+@transaction.atomic
 def revoke_invitation(invitation: Invitation) -> None:
     """Its link is good for nothing from now on. Idempotent."""
-    open_invitations(invitation.workspace).filter(pk=invitation.pk).update(
-        revoked_at=timezone.now()
-    )
+    still_open = open_invitations(invitation.workspace).filter(pk=invitation.pk)
+    if still_open.update(revoked_at=timezone.now()):
+        note(
+            AuditAction.INVITATION_REVOKED,
+            invitation,
+            workspace=invitation.workspace,
+            label=invitation.email,
+        )

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from crewship.domain.ids import (
+    new_audit_event_id,
     new_invitation_id,
     new_membership_id,
     new_token_id,
@@ -181,3 +182,37 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.workspace_id} as {self.role}"
+
+
+class AuditEvent(models.Model):
+    """Something that somebody did, for ever; written by ``audit.note`` alone.
+
+    Keys are null once what they name is deleted; the labels stay.
+    """
+
+    id = models.CharField(
+        primary_key=True, max_length=70, default=new_audit_event_id, editable=False
+    )
+    workspace = models.ForeignKey(Workspace, models.SET_NULL, null=True, related_name="+")
+    workspace_label = models.CharField(max_length=50, blank=True)
+    actor = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    actor_label = models.CharField(max_length=254, blank=True)
+    token_name = models.CharField(max_length=100, blank=True)
+    via = models.CharField(max_length=10)
+    action = models.CharField(max_length=40)
+    target_type = models.CharField(max_length=20, blank=True)
+    target_id = models.CharField(max_length=70, blank=True)
+    target_label = models.CharField(max_length=200, blank=True)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField(auto_now_add=True)
+    request_id = models.CharField(max_length=70, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["workspace", "-id"], name="audit_of_workspace"),
+            models.Index(fields=["workspace", "target_id"], name="audit_by_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target_label}"

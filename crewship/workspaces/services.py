@@ -11,6 +11,7 @@ from django.db import transaction
 
 from crewship.domain.errors import ConfigError, Conflict, Forbidden
 from crewship.domain.roles import Role
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import Membership, User, Workspace, validate_slug
 from crewship.workspaces.tokens import make_token
 
@@ -36,16 +37,20 @@ def bootstrap(*, slug: str, email: str) -> Bootstrapped:
         validate_email(email)
     except ValidationError as err:
         raise ConfigError("; ".join(err.messages)) from err
-    workspace, _ = Workspace.objects.get_or_create(slug=slug, defaults={"name": slug})
+    workspace, is_new = Workspace.objects.get_or_create(slug=slug, defaults={"name": slug})
+    if is_new:
+        note(AuditAction.WORKSPACE_CREATED, workspace, workspace=workspace)
     user = User.objects.filter(email__iexact=email).first()
     password = None
     if user is None:
         password = secrets.token_urlsafe(12)
         first = not User.objects.exists()
         user = User.objects.create_user(email, password, is_staff=first, is_superuser=first)
-    membership, _ = Membership.objects.get_or_create(
+    membership, joined = Membership.objects.get_or_create(
         workspace=workspace, user=user, defaults={"role": Role.OWNER}
     )
+    if joined:
+        note_member(AuditAction.MEMBER_ADDED, membership, role=Role.OWNER)
     if membership.role != Role.OWNER:
         raise ConfigError(f"{email} is in {slug} as {membership.role}; have an owner raise it.")
     _, secret = make_token(user=user, name="bootstrap", workspace=workspace)
@@ -78,6 +83,7 @@ def add_member(*, workspace: Workspace, email: str, role: Role, actor_role: Role
             code="already_member",
             hint=f"Change the role with PATCH /members/{membership.pk}.",
         )
+    note_member(AuditAction.MEMBER_ADDED, membership, role=role)
     return membership
 
 
@@ -92,6 +98,8 @@ def change_role(*, membership: Membership, role: Role, actor_role: Role) -> None
         _keep_an_owner(membership)
     membership.role = role
     membership.save(update_fields=["role"])
+    if role != current:
+        note_member(AuditAction.ROLE_CHANGED, membership, **{"from": current, "to": role})
 
 
 @transaction.atomic
@@ -101,7 +109,14 @@ def remove_member(*, membership: Membership, actor_role: Role) -> None:
         raise Forbidden("Nobody removes a member whose role is above his own.")
     if membership.role == Role.OWNER:
         _keep_an_owner(membership)
+    note_member(AuditAction.MEMBER_REMOVED, membership, role=membership.role)
     membership.delete()
+
+
+def note_member(action: AuditAction, membership: Membership, **roles: str) -> None:
+    """The trail knows a member by the email."""
+    label = membership.user.email
+    note(action, membership, workspace=membership.workspace, label=label, **roles)
 
 
 def _keep_an_owner(membership: Membership) -> None:

@@ -6,10 +6,12 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from crewship.domain.errors import Forbidden
 from crewship.domain.roles import Role
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import ApiToken, User, Workspace
 
 PREFIX = "crs_"
@@ -21,6 +23,7 @@ def token_digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+@transaction.atomic
 def make_token(
     *,
     user: User,
@@ -48,6 +51,14 @@ def make_token(
         workspace=workspace,
         role=role or "",
         expires_at=expires_at,
+    )
+    note(
+        AuditAction.TOKEN_MADE,
+        token,
+        workspace=workspace,
+        label=name,
+        role=token.role or None,
+        expires_at=expires_at.isoformat(),
     )
     return token, secret
 
@@ -82,4 +93,7 @@ def find_token(secret: str) -> ApiToken | None:
 
 def revoke_token(token: ApiToken) -> None:
     """Every request with it is refused from now on; revoking twice is no error."""
-    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=timezone.now())
+    with transaction.atomic():
+        live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
+        if live.update(revoked_at=timezone.now()):
+            note(AuditAction.TOKEN_REVOKED, token, workspace=token.workspace, label=token.name)

@@ -6,19 +6,23 @@ import time
 from typing import Any, Final
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
 
 from cache.hosts import healthy_host
 from crewship.crews.models import Agent
 from crewship.domain.errors import Unavailable
+from crewship.workspaces.audit import AuditAction, note
 from provisioning.models import AgentContainer, AgentVolume
 
 SLACK_S: Final = 30.0  # beyond the grace that a container is given to end
 _POLL_S: Final = 0.2
 
 
+@transaction.atomic
 def delete_agent(agent: Agent) -> None:
     """The agent is gone from our records; its container goes next, by the host's watcher."""
+    note(AuditAction.AGENT_DELETED, agent, workspace=agent.crew.workspace)
     Agent.objects.filter(pk=agent.pk).delete()
 
 

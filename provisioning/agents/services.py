@@ -20,6 +20,7 @@ from crewship.crews.models import Agent, AgentStatus, Crew
 from crewship.crews.services import lock_crew
 from crewship.domain.errors import Unavailable
 from crewship.web.news import announce
+from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import User
 from provisioning.agents.wishes import wish_started, wish_stopped
 from provisioning.models import ProvisionJob
@@ -61,6 +62,7 @@ def start_agent(agent: Agent, actor: User | None) -> Agent:
         agent = lock_agent(agent)
         if not (agent.wants_running and agent.status in _UNDER_WAY):
             wish_started(Agent.objects.filter(pk=agent.pk), host.name)
+            note(AuditAction.AGENT_STARTED, agent, workspace=agent.crew.workspace)
             announce(f"workspace:{agent.crew.workspace_id}")
             agent.refresh_from_db()
     return agent
@@ -82,6 +84,7 @@ def stop_agent(agent: Agent) -> Agent:
         agent = lock_agent(agent)
         if agent.wants_running or agent.status not in _DOWN:
             wish_stopped(Agent.objects.filter(pk=agent.pk))
+            note(AuditAction.AGENT_STOPPED, agent, workspace=agent.crew.workspace)
             announce(f"workspace:{agent.crew.workspace_id}")
             agent.refresh_from_db()
     return agent
@@ -102,6 +105,7 @@ def restart_agents(crew: Crew) -> RestartReport:
         if current_image(crew) is None:
             return RestartReport(0, tuple(_failed(agent, NO_IMAGE) for agent in agents))
         wish_started(meant, host.name)
+        note(AuditAction.AGENTS_RESTARTED, crew, workspace=crew.workspace, agents=len(agents))
         announce(f"workspace:{crew.workspace_id}")
         wanted = {agent.pk: agent.asked + 1 for agent in agents}
     return _report(wanted, _await_done(wanted))

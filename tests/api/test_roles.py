@@ -29,6 +29,7 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, set[str], int]] = [
     ("post", "/members", {"email": "zoe@example.com"}, ADMINS | {"mallory"}, 201),
     ("patch", "/members/{member}", {"role": "VIEWER"}, ADMINS, 200),
     ("delete", "/members/{member}", None, ADMINS, 204),
+    ("get", "/audit", None, ADMINS | {"mallory"}, 200),
     ("get", "/tokens", None, READERS | {"mallory"}, 200),
     ("post", "/tokens", {"name": "laptop"}, READERS | {"mallory"}, 201),
     ("get", "/crews", None, READERS | {"mallory"}, 200),

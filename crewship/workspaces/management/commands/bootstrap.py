@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from crewship.domain.errors import CrewshipError
+from crewship.workspaces.actor import Via, acting_via
 from crewship.workspaces.services import bootstrap
 
 
@@ -24,7 +25,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, verbosity=0)
         try:
-            made = bootstrap(slug=options["workspace"], email=options["email"])
+            with acting_via(Via.COMMAND):
+                made = bootstrap(slug=options["workspace"], email=options["email"])
         except CrewshipError as err:
             raise CommandError(err.message) from err
         if options["json"]:
