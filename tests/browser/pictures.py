@@ -18,6 +18,7 @@ SHOWN = (
     "crew-ready",
     "crew-running",
     "crew-failed",
+    "crew-edit",
     "agent",
     "images",
     "members",

@@ -33,6 +33,8 @@ PAGES = {
     "members-200": "/w/many/members",
     "tokens": "/w/acme/tokens",
     "tokens-none": "/w/empty/tokens",
+    "crew-new": "/w/acme/crews/new",
+    "crew-edit": "/w/acme/crews/api-backend/edit",
     "password": "/password",
     "not-found": "/w/nowhere/",
 }
@@ -110,6 +112,22 @@ def test_signing_in_has_no_serious_problem(stroll: Visit, theme: str):
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("alert").wait_for()
     assert violations(page) == []
+
+
+def test_the_workspace_is_switched_in_the_header(stroll: Visit):
+    page = stroll("olga").open("/w/acme/")
+    page.locator("summary", has_text="Acme").click()
+    page.get_by_role("link", name="Two Hundred").click()
+    page.get_by_role("link", name="Crew 000").wait_for()
+    assert page.url.endswith("/w/many/")
+
+
+def test_a_choice_of_theme_outweighs_the_systems(stroll: Visit):
+    page = stroll("olga", color_scheme="light").open("/w/acme/")
+    page.get_by_label("Account of olga@example.com").click()
+    page.get_by_role("button", name="Dark").click()
+    page.locator("html[data-theme=dark]").wait_for()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 15, 19)"
 
 
 def test_menus_have_no_serious_problem(stroll: Visit):

@@ -42,6 +42,7 @@ def test_a_manager_provisions_and_watches_it_finish(visit: Visit, api: Api):
     expect(page.locator("#crew-side")).to_contain_text("crewship-cache:")
     expect(page.locator("#log")).to_contain_text("second 3")
     expect(page.locator("#crew-more")).to_contain_text("first build")
+    assert page.title().startswith("✓ watched")
 
 
 def test_a_failed_build_shows_its_reason(visit: Visit, api: Api):
@@ -75,6 +76,19 @@ def test_two_browsers_see_the_same_progress_within_a_second(visit: Visit, api: A
     assert time.monotonic() - began < 30
     expect(pages[0].locator("#crew-head")).to_contain_text("Ready", timeout=BUILD_MS)
     expect(row).to_contain_text("Ready", timeout=1000)
+
+
+def test_without_streams_the_pages_ask_again_and_again(visit: Visit, api: Api):
+    visit.expected = lambda problem: "net::ERR_FAILED" in problem
+    crew = api.crew("polled", config("slow", count="6"))
+    mona = visit("mona")
+    mona.context.route("**/events?workspace_id=*", lambda route: route.abort())
+    api.provision(crew)
+    page = mona.open(crew_path("polled"))
+    expect(page.locator("#log")).to_contain_text("second 2", timeout=BUILD_MS)
+    expect(page.locator("#crew-head")).to_contain_text("Ready", timeout=BUILD_MS)
+    shown = page.locator("#log").inner_text()
+    assert [shown.count(f"second {n}\n") for n in range(1, 6)] == [1] * 5
 
 
 def test_cancelling_asks_first(visit: Visit, api: Api):

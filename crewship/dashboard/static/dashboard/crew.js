@@ -112,8 +112,8 @@ class CrewLive extends HTMLElement {
 
   // Progress for who does not see it, once per change; and in the tab's title.
   say(text, short) {
-    this.title ??= document.title;
-    document.title = short ? `${short} ${this.title}` : this.title;
+    this.pageTitle ??= document.title;
+    document.title = short ? `${short} ${this.pageTitle}` : this.pageTitle;
     const place = this.querySelector("#announce");
     if (place && place.textContent !== text) place.textContent = text;
   }
