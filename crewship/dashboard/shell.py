@@ -21,6 +21,7 @@ TABS = (
     ("images", "Images", "layers"),
     ("members", "Members", "users"),
     ("tokens", "Tokens", "key-round"),
+    ("audit", "Audit", "scroll-text"),
 )
 
 

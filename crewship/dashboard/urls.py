@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from crewship.dashboard import (
     agents,
+    audit,
     crew,
     images,
     invitations,
@@ -41,6 +42,7 @@ of_workspace: list[URLPattern | URLResolver] = [
     path("members/<str:member>/role", members.change, name="change-member"),
     path("members/<str:member>/remove", members.remove, name="remove-member"),
     path("invitations/<str:invitation>/revoke", members.revoke, name="revoke-invitation"),
+    path("audit", audit.audit, name="audit"),
     path("tokens", tokens.tokens, name="tokens"),
     path("tokens/<str:token>/revoke", tokens.revoke, name="revoke-token"),
     path("jobs/<str:job>/events", crew.log_portion, name="log"),

@@ -23,6 +23,7 @@ SHOWN = (
     "images",
     "members",
     "tokens",
+    "audit",
     "not-found",
 )
 

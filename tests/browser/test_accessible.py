@@ -31,6 +31,8 @@ PAGES = {
     "images-100": "/w/many/images",
     "members": "/w/acme/members",
     "members-200": "/w/many/members",
+    "audit": "/w/acme/audit",
+    "audit-none": "/w/empty/audit?kind=crew",
     "tokens": "/w/acme/tokens",
     "tokens-none": "/w/empty/tokens",
     "crew-new": "/w/acme/crews/new",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime
 from typing import Final
@@ -145,3 +146,9 @@ def agent_dot(status: str) -> str:
         "exited": "warn",
         "failed": "failed",
     }.get(status, "idle")
+
+
+@register.filter
+def as_text(value: object) -> str:
+    """JSON on one line, a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
