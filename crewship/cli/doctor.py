@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from crewship.cli.host import host_options
 from crewship.cli.marks import BROKEN, OK, WARNING
 from crewship.cli.options import JsonOption
 from crewship.cli.terminal import clean, print_json, say, say_below
@@ -38,20 +38,11 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 def _look() -> list[Finding]:
-    """Importing the settings makes a secret key where there is none; a doctor changes nothing, so
-    it brings one of its own and looks at what the operator has."""
-    key = os.environ.get("CREWSHIP_SECRET_KEY", "").strip()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
-    if "crewship.settings" not in sys.modules:
-        os.environ["CREWSHIP_SECRET_KEY"] = key or "a doctor signs nothing"
-    import django
+    key = os.environ.get("CREWSHIP_SECRET_KEY", "").strip()  # as the operator has it
+    options = host_options()
+    from crewship.cli.checkup import findings  # what it imports needs Django ready
 
-    django.setup()
-    from django.conf import settings
-
-    from crewship.cli.checkup import findings
-
-    return findings(settings.CREWSHIP, key)
+    return findings(options, key)
 
 
 def _show(finding: Finding, width: int) -> None:

@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crewship.domain.errors import Unavailable
+
+if TYPE_CHECKING:
+    from crewship.settings.options import Options
 
 
-def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
-    """One sweep of the image cache, as ``manage.py gc`` does it. Raises EngineUnreachable."""
+def host_options() -> Options:
+    """The operator's settings, with Django ready, and no trace of having looked. Raises
+    SettingsError.
+
+    Importing the settings makes a secret key where there is none; who signs nothing brings one.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
+    if "crewship.settings" not in sys.modules:
+        os.environ.setdefault("CREWSHIP_SECRET_KEY", "signs nothing")
     import django
 
     django.setup()
     from django.conf import settings
 
+    options: Options = settings.CREWSHIP
+    return options
+
+
+def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
+    """One sweep of the image cache, as ``manage.py gc`` does it. Raises EngineUnreachable, and
+    Unavailable where there is no installation."""
+    options = host_options()
+    from django.conf import settings
+    from django.db import DatabaseError
+
     from cache.gc import sweep
     from cache.hosts import register_host
     from provisioning.toolbox import host_engine
 
+    database = settings.DATABASES["default"]
+    # Connecting to SQLite makes the file.
+    if database["ENGINE"].endswith("sqlite3") and not Path(database["NAME"]).exists():
+        raise _no_installation(options)
     engine = host_engine()
-    host = register_host(settings.CREWSHIP.host_name, engine.info())
-    report = sweep(engine, host, remove=remove)
+    try:
+        host = register_host(options.host_name, engine.info())
+        report = sweep(engine, host, remove=remove)
+    except DatabaseError as error:
+        raise _no_installation(options) from error
     return {
         "removed": report.removed,
         "items": [
@@ -29,3 +60,11 @@ def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
         ],
         "kept_in_use": report.kept_in_use,
     }
+
+
+def _no_installation(options: Options) -> Unavailable:
+    return Unavailable(
+        f"There is no database of a server in {options.data_dir}.",
+        code="no_installation",
+        hint="Run this on the server's machine, with its CREWSHIP_DATA_DIR or database URL.",
+    )

@@ -24,7 +24,8 @@ class Cli:
     def __init__(self, stack: Stack, api: Api, home: Path) -> None:
         self.stack = stack
         self.api = api
-        usual = {k: v for k, v in os.environ.items() if not k.startswith(("CREWSHIP_", "XDG_"))}
+        dropped = ("CREWSHIP_", "DJANGO_", "XDG_")
+        usual = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
         self.env = {
             **usual,
             "PATH": f"{BIN}:{os.environ['PATH']}",

@@ -58,6 +58,13 @@ def test_base_images_need_no_server() -> None:
     )
 
 
+def test_gc_away_from_the_server_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, "cache", "gc")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "server's machine" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     usual = {k: v for k, v in os.environ.items() if not k.startswith(("CREWSHIP_", "DJANGO_"))}
     env = {**usual, "CREWSHIP_DATA_DIR": str(folder / "data"), "HOME": str(folder)}
