@@ -194,17 +194,20 @@ class AgentActions:
         # From here on the image is in use: no sweep may take it away.
         self._write(agent, AgentStatus(agent.status), live_image_id=plan.spec.image)
         note_plan(self._host_name, plan)
+        # A container of the agent's held the very same volumes until now: they are its own.
+        held = self._plans.get(agent.pk)
+        hand_over = held is None or held.spec.volumes != plan.spec.volumes
         with self._starts:
-            container = self._try(lambda: self._launch_once(plan))
+            container = self._try(lambda: self._launch_once(plan, hand_over=hand_over))
         self._plans[agent.pk] = plan
         self._logs.follow(agent.pk, container)
         return container
 
-    def _launch_once(self, plan: AgentPlan) -> str:
+    def _launch_once(self, plan: AgentPlan, *, hand_over: bool) -> str:
         pool = settings.CREWSHIP.agents.subnets
         with self._network:
             ensure_network(self._engine, self._host_name, plan.crew_id, pool)
-        return launch(self._engine, plan)
+        return launch(self._engine, plan, hand_over=hand_over)
 
     def _try(self, work: Callable[[], str]) -> str:
         for _ in range(TRIES - 1):

@@ -12,15 +12,16 @@ from provisioning.agents.agent_plan import AgentPlan
 from provisioning.pipeline.context import AGENT_UID
 
 
-def launch(engine: Engine, plan: AgentPlan) -> str:
+def launch(engine: Engine, plan: AgentPlan, *, hand_over: bool = True) -> str:
     """A new container runs as planned, in place of one of that name; returns its id.
 
-    The crew's network is there already. What fails leaves no container behind.
+    The crew's network is there already. ``hand_over``: its volumes may be new, so their roots are
+    made the agent's. What fails leaves no container behind.
     """
     engine.remove_container(plan.spec.name)
     container = engine.create_agent(plan.spec)
     try:
-        if plan.handed_over:
+        if hand_over:
             engine.put_archive(container, "/", _directories(plan.handed_over))
         engine.start_with_input(container, plan.script)
     except CrewshipError:

@@ -46,10 +46,19 @@ class World:
     keeper: AgentKeeper = field(init=False)
 
     def __post_init__(self) -> None:
-        self.watch_anew()
+        self._watch()
 
     def watch_anew(self) -> None:
         """The watcher was started again: what it held in memory is gone."""
+        self.stop_following()
+        self._watch()
+
+    def stop_following(self) -> None:
+        for follower in list(self.logs._followers.values()):
+            follower.close()
+            follower.thread.join(5)
+
+    def _watch(self) -> None:
         self.logs = AgentLogs(self.engine)
         actions = AgentActions(self.engine, self.host.name, self.logs)
         self.keeper = AgentKeeper(
@@ -112,9 +121,7 @@ def world(
     cast.crew.refresh_from_db()
     made = World(engine, host, cast.crew, image)
     yield made
-    for follower in list(made.logs._followers.values()):
-        follower.close()
-        follower.thread.join(5)
+    made.stop_following()
 
 
 @pytest.fixture

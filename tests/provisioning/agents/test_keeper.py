@@ -47,6 +47,15 @@ def test_a_restart_has_the_environment_of_now(world: World) -> None:
     assert "OWN='new'" in world.engine.inputs[world.name(agent)]
 
 
+def test_volumes_are_handed_over_unless_its_container_held_them_until_now(world: World) -> None:
+    agent = world.start(world.agent())
+    world.start(agent)
+    assert len(world.engine.call_args("put_archive")) == 1
+    world.stop(agent)
+    world.start(agent)
+    assert len(world.engine.call_args("put_archive")) == 2
+
+
 def test_what_ended_starts_again_as_it_was(world: World) -> None:
     agent = world.start(world.agent(env={"OWN": "old"}))
     Agent.objects.filter(pk=agent.pk).update(env={"OWN": "new"})
@@ -126,7 +135,7 @@ def test_an_engine_that_is_away_is_no_failure(world: World) -> None:
 def test_a_fault_of_ours_is_failed_without_internals(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> str:
+    def broken(*_: object, **__: object) -> str:
         raise ValueError("internals")
 
     monkeypatch.setattr("provisioning.agents.actions.launch", broken)
