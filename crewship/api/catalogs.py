@@ -10,7 +10,12 @@ import hashlib
 from typing import Any
 
 from django.utils.http import parse_etags
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -54,6 +59,7 @@ class FeatureDetails(Feature):
     options = FeatureOption(many=True, allow_null=True, help_text="null: not known.")
 
 
+@extend_schema_serializer(many=False)  # one object, though the route is a list
 class FeatureCatalog(serializers.Serializer[Any]):
     features = Feature(many=True)
 
@@ -73,6 +79,7 @@ class Runtime(serializers.Serializer[Any]):
     )
 
 
+@extend_schema_serializer(many=False)  # as above
 class RuntimeCatalog(serializers.Serializer[Any]):
     runtimes = Runtime(many=True)
 

@@ -92,6 +92,7 @@ class NotFound(CrewshipError):
 
 class Forbidden(CrewshipError):
     code = "forbidden"
+    hint = "Ask somebody whose role allows it, or use a token with a stronger role."
 
 
 class Conflict(CrewshipError):

@@ -155,9 +155,18 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Crewship Provisioning",
-    "DESCRIPTION": "Turns a crew's devcontainer config into a cached Docker image.",
+    "DESCRIPTION": (
+        "Turns a crew's devcontainer config into a cached Docker image.\n\n"
+        "Every 4xx and 5xx is a problem (RFC 9457, `application/problem+json`) with a stable "
+        "`code` and mostly a `hint`. A route that does not exist answers 404, one that has no such "
+        "method 405 with `Allow`; both, like everything here, after 401."
+    ),
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "crewship.api.examples.add_examples",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -25,6 +25,8 @@ class NewestFirst(CursorPagination):
         return cursor
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """All three members are always there."""
+        """All three members are always there; null is OpenAPI 3.1's, not DRF's ``nullable``."""
         page: dict[str, Any] = super().get_paginated_response_schema(schema)
+        for name in ("next", "previous"):
+            page["properties"][name] = {"type": ["string", "null"], "format": "uri"}
         return {**page, "required": ["results", "next", "previous"]}

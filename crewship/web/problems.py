@@ -47,6 +47,21 @@ CODE_OF_STATUS = {
     503: "unavailable",
 }
 
+# What to do about a status that the framework, not one of our errors, gave.
+HINT_OF_CODE = {
+    "not_authenticated": "Send `Authorization: Bearer crs_…` with a live token, or sign in.",
+    "forbidden": "Ask somebody whose role allows it, or use a token with a stronger role.",
+    "not_found": "Look for the route in /api/v1/schema; none has a trailing slash.",
+    "method_not_allowed": "Use a method that the Allow header names.",
+    "not_acceptable": "Accept application/json (or what /api/v1/schema says of the route).",
+    "too_large": "Send less: a body has at most 2 MB, a config text 100 KB.",
+    "unsupported_media_type": "Send JSON, with `Content-Type: application/json`.",
+    "malformed_json": "Send JSON as RFC 8259 has it: no NaN, no key twice, UTF-8.",
+    "invalid": "Correct the fields in `errors`; /api/v1/schema says what each may be.",
+    "bad_request": "Look at the address, the Host header and the headers' sizes.",
+    "throttled": "Wait for the seconds of Retry-After, then go on more slowly.",
+}
+
 
 def problem_body(
     status: int,
@@ -128,7 +143,8 @@ def _of_drf(exc: exceptions.APIException, instance: str) -> Response:
         if isinstance(codes, str) and isinstance(exc, exceptions.ParseError):
             code = "malformed_json"
             extra["errors"] = [{"path": "", "code": code, "message": detail}]
-    response = _response(problem_body(status, code, detail, instance, extra=extra))
+    hint = HINT_OF_CODE.get(code, "")
+    response = _response(problem_body(status, code, detail, instance, hint=hint, extra=extra))
     header = getattr(exc, "auth_header", None)
     if header:
         response["WWW-Authenticate"] = header
@@ -175,7 +191,7 @@ class ProblemMiddleware:
         extra = {"request_id": current_request_id()} if status >= 500 else {}
         detail = HTTPStatus(status).description or HTTPStatus(status).phrase
         made = JsonResponse(
-            problem_body(status, code, detail, request.path, extra=extra),
+            problem_body(status, code, detail, request.path, HINT_OF_CODE.get(code, ""), extra),
             status=status,
             content_type=MEDIA_TYPE,
         )

@@ -20,6 +20,8 @@ MEANINGS = {
     403: "The caller's role lacks the action.",
     404: "Not in the caller's workspace.",
     409: "The world is not as the caller thinks (`job_status`, `crew_ids`, `volumes`).",
+    406: "The Accept header names no format that is spoken here.",
+    413: "The body is longer than 2 MB.",
     415: "The body is not JSON.",
     429: "Too many requests or starts; `Retry-After` says how long to wait.",
     500: "Our fault; give the operator the `request_id`.",
@@ -47,8 +49,10 @@ class Problem(serializers.Serializer[Any]):
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """Responses for ``extend_schema``: these statuses as problem+json, and those of every route."""
+    """Responses for ``extend_schema``: these statuses as problem+json, and those of every route.
+    One that reads a body (415) refuses too large ones as well."""
+    of_bodies = {413} if 415 in statuses else set()
     return {
         (status, "application/problem+json"): OpenApiResponse(Problem, MEANINGS[status])
-        for status in sorted({401, 429, 500, *statuses})
+        for status in sorted({401, 406, 429, 500, *statuses, *of_bodies})
     }

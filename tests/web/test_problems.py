@@ -211,7 +211,7 @@ def test_each_class_of_error_has_a_status() -> None:
         if not any(issubclass(cls, known) for known, _ in STATUS_OF)
         and not cls.__module__.startswith("crewship.cli.")  # these are printed, not answered
     }
-    assert fall_through <= {"BuildCancelled", "WorkerLost"}
+    assert fall_through <= {"BuildCancelled", "WorkerLost", "SettingsError"}
 
 
 def test_problems_are_logged_at_most_as_warnings(
@@ -219,3 +219,34 @@ def test_problems_are_logged_at_most_as_warnings(
 ) -> None:
     api.vera.get("/nothing")
     assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "content_type", "code"),
+    [
+        ("get", "/nothing", None, None, "not_found"),
+        ("delete", "/crews", None, None, "method_not_allowed"),
+        ("post", "/crews", b"x", "text/plain", "unsupported_media_type"),
+        ("post", "/crews", b"{", "application/json", "malformed_json"),
+        ("post", "/crews", b"{}", "application/json", "invalid"),
+        ("post", "/crews", b" " * 2_000_001, "application/json", "too_large"),
+    ],
+)
+def test_every_refusal_says_what_to_do(
+    method: str, path: str, body: bytes | None, content_type: str | None, code: str, api: Api
+) -> None:
+    if body is None:
+        answer = getattr(api.alice, method)(path)
+    else:
+        answer = api.alice.raw(path, body, content_type or "")
+    found = answer.json()
+    assert (found["code"], bool(found["hint"])) == (code, True)
+
+
+def test_so_do_those_for_who_asks_and_what_for(api: Api) -> None:
+    for answer, code in (
+        (api.nobody.get("/crews"), "not_authenticated"),
+        (api.vera.post("/crews", {"name": "x", "slug": "xx"}), "forbidden"),
+        (api.vera.get("/crews", headers={"Accept": "text/csv"}), "not_acceptable"),
+    ):
+        assert (answer.json()["code"], bool(answer.json()["hint"])) == (code, True)
