@@ -69,6 +69,8 @@ class Visitor:
         page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
 
     def _console(self, message: ConsoleMessage) -> None:
+        if "net::ERR_NETWORK_CHANGED" in message.text:
+            return  # Docker made or removed an interface of this machine; nothing of ours
         if message.type in {"error", "warning"}:
             self.problems.append(f"{message.type}: {message.text} {message.location}")
 

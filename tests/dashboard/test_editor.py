@@ -227,6 +227,17 @@ def test_a_crew_is_deleted_by_whoever_types_its_slug(browse: Browse, cast: Cast)
     assert not Crew.objects.filter(pk=cast.crew.pk).exists()
 
 
+@pytest.mark.parametrize("name", ["bob", "vera"])
+def test_whoever_may_see_a_crew_may_read_its_texts(browse: Browse, cast: Cast, name: str):
+    make_crew(cast.workspace, "hostile", HOSTILE, mise_config='[tools]\nnode = "22"\n')
+    client: Client = getattr(browse, name)
+    page = client.get("/w/acme/crews/hostile/").content.decode()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert "node = &quot;22&quot;" in page
+    assert "crews/hostile/edit" not in page
+
+
 @pytest.mark.parametrize("said", ["keep", "delete", ""])
 def test_what_becomes_of_volumes_is_said(browse: Browse, cast: Cast, host: DockerHost, said: str):
     AgentVolume.objects.create(name="crewship-data", host_name=host.name, crew_id=cast.crew.pk)

@@ -1,29 +1,22 @@
 // A text area with line numbers, colours and marks behind it. The text area stays the real one:
 // typing, selecting, undo, find, spell and screen readers are the browser's own.
 
-import { isToml, tokens } from "./tokens.js";
+import { Colors } from "./colors.js";
+import { isToml } from "./tokens.js";
 
 const LINE = 20; // px; as in editor.css
-const KINDS = ["key", "string", "number", "comment", "problem", "warning"];
-const highlights = new Map();
-if (window.Highlight && CSS.highlights) {
-  for (const kind of KINDS) {
-    highlights.set(kind, new Highlight());
-    CSS.highlights.set(`code-${kind}`, highlights.get(kind));
-  }
-}
 
 export class Pane {
   constructor(root) {
     this.area = root.querySelector("textarea");
     this.field = root.dataset.field;
     this.marks = [];
-    this.ranges = [];
     this.leaving = true; // Tab leaves: Escape was pressed, or nothing since it came here
     this.numbers = part(root, "code-lines");
     this.back = part(root, "code-back");
     this.text = document.createTextNode("");
     this.back.append(this.text);
+    this.colors = new Colors(this.text);
     this.lenses = [];
     root.classList.add("on");
     this.before = this.area.value;
@@ -97,8 +90,6 @@ export class Pane {
 
   paint() {
     const text = this.area.value;
-    for (const [kind, range] of this.ranges) highlights.get(kind).delete(range);
-    this.ranges = [];
     this.text.data = `${text}\n`;
     const lines = text.split("\n").length;
     if (this.lines !== lines) {
@@ -107,18 +98,9 @@ export class Pane {
       this.numbers.prepend(Array.from({ length: lines }, (_, index) => index + 1).join("\n"));
       this.numbers.parentElement.style.minWidth = `calc(${String(lines).length}ch + 28px)`;
     }
-    if (highlights.size) {
-      for (const [kind, start, end] of tokens(text, this.field === "mise_config" && isToml(text))) this.color(kind, start, end);
-      for (const mark of this.marks) this.color(mark.problem ? "problem" : "warning", mark.start, Math.max(mark.end, mark.start + 1));
-    }
+    this.colors.paint(this.field === "mise_config" && isToml(text), this.marks);
     this.paintLenses();
     this.scroll();
-  }
-
-  color(kind, start, end) {
-    const range = new StaticRange({ startContainer: this.text, startOffset: start, endContainer: this.text, endOffset: Math.min(end, this.text.length) });
-    highlights.get(kind).add(range);
-    this.ranges.push([kind, range]);
   }
 
   paintLenses() {
