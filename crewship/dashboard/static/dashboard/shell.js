@@ -23,6 +23,15 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A dialog gives the focus back to the button that opened it; that button may have been swapped for
+// a new one meanwhile. (`close` does not bubble.)
+document.addEventListener("close", ({ target }) => {
+  requestAnimationFrame(() => {
+    if (document.activeElement !== document.body) return;
+    document.querySelector(`button[command="show-modal"][commandfor="${target.id}"]`)?.focus();
+  });
+}, true);
+
 async function copy(button) {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
   const before = button.textContent;
