@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -15,13 +16,9 @@ from crewship.cli.options import JsonOption, WorkspaceOption
 from crewship.cli.plan_table import show_plan
 from crewship.cli.session import CrewArgument, connect, find_crew
 from crewship.cli.terminal import clean, note, print_json, print_table, say
+from crewship.cli.texts import write_project
 from crewship.domain.errors import NotFound
 from provisioning.pipeline.output import clean_line, plain
-
-EXPORTED: Final = (
-    *("name", "slug", "runtime_image", "devcontainer_config", "mise_config", "lock_config"),
-    "auto_provision",
-)
 
 
 def list_crews(workspace: WorkspaceOption = "", as_json: JsonOption = False) -> None:
@@ -125,11 +122,24 @@ def latest_job(api: Client, crew: Mapping[str, Any]) -> dict[str, Any]:  # Any: 
     return dict(jobs[0])
 
 
-def export(crew: CrewArgument, workspace: WorkspaceOption = "") -> None:
-    """Print the crew as JSON that `crew import` takes."""
+def export(
+    crew: CrewArgument,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FOLDER", help="Write its files there instead.")
+    ] = "",
+    workspace: WorkspaceOption = "",
+) -> None:
+    """Print the crew as JSON that `crew import` takes.
+
+    With what its features resolved to, as a devcontainer-lock.json, where that is known.
+    """
     with connect(workspace) as api:
-        found = find_crew(api, crew)
-    print_json({name: found[name] for name in EXPORTED})
+        document = api.call("GET", f"/crews/{find_crew(api, crew)['id']}/export")
+    if not to:
+        print_json(document)
+        return
+    for path in write_project(Path(to), document["files"]):
+        say(("✓ written", "green"), f" {path}")
 
 
 def _texts(crew: Mapping[str, Any]) -> str:

@@ -7,20 +7,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from crewship.cli.crew_read import EXPORTED
 from crewship.cli.failures import problem_line
 from crewship.cli.options import JsonOption, WorkspaceOption
 from crewship.cli.session import CrewArgument, connect, find_crew
 from crewship.cli.terminal import clean, note, print_json, say
-from crewship.cli.texts import read_devcontainer, read_text
+from crewship.cli.texts import read_devcontainer, read_project, read_text
 from crewship.domain.errors import ConfigError
-
-MISE_NAMES: Final = ("mise.toml", ".mise.toml", "mise.json")
-LOCK_NAMES: Final = ("devcontainer-lock.json", ".devcontainer-lock.json")
 
 Slug = Annotated[
     str, typer.Option("--slug", metavar="SLUG", help="2 to 50 of a-z, 0-9, - and _, for typing.")
@@ -124,26 +120,24 @@ def import_crew(
     ],
     slug: Slug = "",
     name: Name = "",
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Change the crew that has this slug already.")
-    ] = False,
+    image: Image = "",
     workspace: WorkspaceOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a crew of a project's folder or an export.
 
-    Of a folder it takes devcontainer.json, devcontainer-lock.json and mise.toml.
+    Of a folder it takes devcontainer.json, devcontainer-lock.json and mise.toml, byte for byte.
     """
-    body = _from_folder(Path(place)) if Path(place).is_dir() else _from_export(place)
-    body["slug"] = slug or body["slug"]
-    body["name"] = name or body.get("name") or body["slug"]
+    folder = Path(place)
+    if folder.is_dir():
+        body = {"slug": folder.resolve().name.lower(), "files": read_project(folder)}
+    else:
+        body = _read_export(place)
+    given = {"slug": slug, "name": name, "runtime_image": image}
+    body |= {field: value for field, value in given.items() if value}
     with connect(workspace) as api:
-        there = api.call("GET", f"/crews?slug={body['slug']}")["results"] if replace else []
-        if there:
-            saved = api.call("PATCH", f"/crews/{there[0]['id']}", body)
-        else:
-            saved = api.call("POST", "/crews", body)
-    _show_saved(saved, "replaced" if there else "imported", as_json)
+        saved = api.call("POST", "/crews/import", body)
+    _show_saved(saved, "imported", as_json)
 
 
 class VolumesFate(StrEnum):
@@ -226,30 +220,15 @@ def _confirmed(crew: Mapping[str, Any]) -> bool:  # Any: JSON
         return False
 
 
-def _from_folder(folder: Path) -> dict[str, Any]:  # Any: JSON
-    body: dict[str, Any] = {"slug": folder.resolve().name.lower()}
-    body["devcontainer_config"] = read_devcontainer(str(folder))
-    for field, names, folders in (
-        ("mise_config", MISE_NAMES, (folder,)),
-        ("lock_config", LOCK_NAMES, (folder / ".devcontainer", folder)),
-    ):
-        places = [place / name for place in folders for name in names]
-        for path in filter(Path.is_file, places):
-            body[field] = read_text(str(path))
-            break
-    return body
-
-
-def _from_export(place: str) -> dict[str, Any]:  # Any: JSON
-    text = read_text(place)
+def _read_export(place: str) -> dict[str, Any]:  # Any: JSON
     try:
-        document = json.loads(text)
+        document = json.loads(read_text(place))
     except ValueError:
         document = None
-    if not isinstance(document, dict) or not isinstance(document.get("slug"), str):
+    if not isinstance(document, dict) or "files" not in document:
         raise ConfigError(
             f"{place} is not what `crewship crew export` prints.",
             code="not_an_export",
             hint="A devcontainer.json becomes a crew with `crewship crew create --config FILE`.",
         )
-    return {name: document[name] for name in EXPORTED if name in document}
+    return document

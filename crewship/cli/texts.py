@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from crewship.domain.errors import ConfigError
 
 PLACES: Final = (".devcontainer/devcontainer.json", ".devcontainer.json", "devcontainer.json")
+# The files of a project that a crew is made of: the first that is there of each kind.
+KINDS: Final = (
+    PLACES,
+    ("mise.toml", ".mise.toml", "mise.json"),
+    (".devcontainer/devcontainer-lock.json", ".devcontainer-lock.json", "devcontainer-lock.json"),
+)
 STDIN: Final = "-"
 
 
@@ -42,6 +49,36 @@ def read_text(place: str) -> str:
             f"{place} is empty.", code="empty_file", hint="Use --clear to empty a crew's text."
         )
     return text
+
+
+def read_project(folder: Path) -> dict[str, str]:
+    """The texts of a project's files by name. Raises ConfigError for an empty one."""
+    found = {}
+    for names in KINDS:
+        name = next((name for name in names if (folder / name).is_file()), None)
+        if name is not None:
+            found[name] = read_text(str(folder / name))
+    return found
+
+
+def write_project(folder: Path, files: Mapping[str, str]) -> list[Path]:
+    """The files are in the folder, byte for byte. Raises ConfigError, and writes nothing, where one
+    is there already or a name is none of a crew's files."""
+    unknown = [name for name in files if not any(name in names for names in KINDS)]
+    there = [name for name in files if (folder / name).exists()]
+    if unknown or there:
+        what = "is not a file of a crew" if unknown else "exists already"
+        raise ConfigError(
+            f"{(unknown or there)[0]} {what}.", code="file_exists", hint="Nothing was written."
+        )
+    for name, text in files.items():
+        path = folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+        except OSError as err:
+            raise _unreadable(f"{path} can't be written: {err.strerror}.") from err
+    return [folder / name for name in files]
 
 
 def _unreadable(message: str) -> ConfigError:

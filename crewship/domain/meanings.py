@@ -69,6 +69,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "node_mirror_unavailable": "The demo's mirror of node can't be made.",
     "redis_unavailable": "Redis does not answer, or there is none to start.",
     # of the command line
+    "file_exists": "A file is there already, or its name is none of a crew's files.",
     "no_installation": "The command must run on the server's machine, with its data directory.",
     "config_file": "The file that keeps server and token can't be read or written.",
     "not_logged_in": "The command line knows no server and token.",

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from cache.models import CachedImage, DockerHost
+from crewship.cli.texts import KINDS, write_project
 from crewship.crews.models import Agent, Crew
+from crewship.domain.errors import ConfigError
 from provisioning.models import AgentVolume, ProvisionJob
 from provisioning.states import EventKind, JobState
+from provisioning.transfer import FIELD_OF
 from provisioning.transitions import record
 from tests.cast import CONFIG, Cast
 from tests.cli.conftest import Crewship
@@ -146,19 +149,34 @@ def test_a_folder_is_imported_with_all_its_texts(crewship: Crewship, folder: Pat
 
 
 def test_an_export_can_be_imported(crewship: Crewship, cast: Cast, tmp_path: Path) -> None:
-    exported = crewship("crew", "export", "backend").stdout
     file = tmp_path / "crew.json"
-    file.write_text(exported)
+    file.write_text(crewship("crew", "export", "backend").stdout)
     again = crewship("crew", "import", str(file))
     assert again.exit_code == 2  # the slug is taken
     assert "slug" in again.stderr
     assert crewship("crew", "import", str(file), "--slug", "copy").exit_code == 0
-    assert Crew.objects.get(slug="copy").devcontainer_config == CONFIG
-    changed = {**json.loads(exported), "name": "Renamed"}
-    file.write_text(json.dumps(changed))
-    assert crewship("crew", "import", str(file), "--replace").exit_code == 0
-    cast.crew.refresh_from_db()
-    assert cast.crew.name == "Renamed"
+    copy = Crew.objects.get(slug="copy")
+    assert (copy.devcontainer_config, copy.config_hash) == (CONFIG, cast.crew.config_hash)
+
+
+def test_an_export_becomes_files_and_replaces_none(crewship: Crewship, tmp_path: Path) -> None:
+    assert crewship("crew", "export", "backend", "--to", str(tmp_path)).exit_code == 0
+    file = tmp_path / ".devcontainer/devcontainer.json"
+    assert file.read_text() == CONFIG
+    file.write_text("{}")
+    assert crewship("crew", "export", "backend", "--to", str(tmp_path)).exit_code == 2
+    assert file.read_text() == "{}"
+
+
+def test_a_server_cannot_write_elsewhere(tmp_path: Path) -> None:
+    for name in ("../x", "/x", ".bashrc", ".devcontainer/../../x"):
+        with pytest.raises(ConfigError):
+            write_project(tmp_path / "a", {"mise.toml": "x", name: "y"})
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_files_of_a_project_are_those_that_the_server_takes() -> None:
+    assert {name for names in KINDS for name in names} == set(FIELD_OF)
 
 
 def test_deleting_asks_unless_told_not_to(crewship: Crewship, cast: Cast) -> None:
