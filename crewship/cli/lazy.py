@@ -69,6 +69,11 @@ class LazyGroup(TyperGroup):
         name, stub, rest = super().resolve_command(ctx, self._joined(args))
         return name, self.table[name].load(name) if name and stub else None, rest
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """One word at a time: the second word of a name is its first word's argument."""
+        found = super().shell_complete(ctx, incomplete)
+        return [item for item in found if " " not in item.value]
+
     def _joined(self, args: list[str]) -> list[str]:
         """``provision --watch status x`` as ``"provision status" --watch x``."""
         for place, word in enumerate(args[1:], start=1):

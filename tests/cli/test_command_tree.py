@@ -65,7 +65,35 @@ def test_gc_away_from_the_server_says_so_and_leaves_nothing(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("crewship cre", {"crew"}),
+        ("crewship crew pro", {"provision"}),
+        ("crewship crew provision st", {"status"}),
+        ("crewship cache ", {"ls", "rm", "gc"}),
+        ("crewship features --h", {"--help"}),
+        ("crewship crew show back", set()),  # nobody is logged in: no error, no slug
+    ],
+)
+def test_the_shell_completes_commands(typed: str, completed: set[str], tmp_path: Path) -> None:
+    asked = {
+        "_CREWSHIP_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split(" ")) - 1),
+    }
+    done = run(tmp_path, **asked)
+    assert (set(done.stdout.split()), done.stderr) == (completed, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_can_be_shown_for(shell: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "--show-completion", shell)
+    assert done.returncode == 0
+    assert "_CREWSHIP_COMPLETE" in done.stdout
+
+
+def run(folder: Path, *args: str, **more: str) -> subprocess.CompletedProcess[str]:
     usual = {k: v for k, v in os.environ.items() if not k.startswith(("CREWSHIP_", "DJANGO_"))}
-    env = {**usual, "CREWSHIP_DATA_DIR": str(folder / "data"), "HOME": str(folder)}
+    env = {**usual, "CREWSHIP_DATA_DIR": str(folder / "data"), "HOME": str(folder), **more}
     return subprocess.run([CREWSHIP, *args], env=env, capture_output=True, text=True, cwd=folder)

@@ -262,3 +262,9 @@ def test_a_crew_without_jobs_has_no_log(crewship: Crewship) -> None:
     result = crewship("crew", "logs", "backend")
     assert result.exit_code == 2
     assert "crewship crew provision backend" in result.stderr
+
+
+def test_the_shell_completes_slugs(crewship: Crewship) -> None:
+    asked = {"COMP_WORDS": "crewship crew show ba", "COMP_CWORD": "3"}
+    result = crewship(_CREWSHIP_COMPLETE="complete_bash", **asked)
+    assert result.stdout.split() == ["backend"]

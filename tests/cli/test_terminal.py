@@ -53,12 +53,18 @@ class Terminal:
         return {part for code in codes for part in re.split("[;:]", code)}
 
     def wait_for(self, text: str) -> list[str]:
-        def is_there() -> list[str] | None:
-            lines = self.lines()
-            return lines if any(text in line for line in lines) else None
+        lines: list[str] = []
 
-        found: list[str] = wait_until(is_there, PATIENCE_S, f"{text!r} in the terminal", 0.2)
-        return found
+        def is_there() -> bool:
+            lines[:] = self.lines()
+            return any(text in line for line in lines)
+
+        try:
+            wait_until(is_there, PATIENCE_S, f"{text!r} in the terminal", 0.2)
+        except AssertionError as error:
+            error.add_note("\n".join(lines))
+            raise
+        return lines
 
     def close(self) -> None:
         self._tmux("kill-server")
@@ -91,7 +97,7 @@ def assert_fits(lines: list[str], terminal: Terminal) -> None:
 
 def test_a_build_is_a_checklist_within_the_terminal(cli: Cli, terminal: Terminal) -> None:
     long = "x" * 300
-    slug = cli.crew({"note": {"text": long}, "slow": {"count": "3"}}, postCreateCommand="sleep 1")
+    slug = cli.crew({"note": {"text": long}, "slow": {"count": "6"}}, postCreateCommand="sleep 1")
     terminal.type("crew", "provision", slug)
     running = terminal.wait_for("(2 of 2: slow)")
     assert_fits(running, terminal)
