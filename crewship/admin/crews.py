@@ -94,8 +94,10 @@ class CrewForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no argument 
 
 
 def field_of(problem: Problem) -> str:
-    """The form's field that a problem belongs to. ``name`` is the devcontainer config's: the
-    crew's own was judged by the form."""
+    """The form's field that a problem belongs to. ``name`` is mostly the devcontainer
+    config's: the crew's own was judged by the form."""
+    if (problem.path, problem.code) == ("name", "control_character"):
+        return "name"
     head = problem.path.partition(".")[0]
     return (
         head

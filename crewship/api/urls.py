@@ -73,6 +73,7 @@ urlpatterns = [
     path("jobs/<str:job_id>/log", JobViewSet.as_view({"get": "log"})),
     path("events", WorkspaceStreamViewSet.as_view({"get": "events"})),
     path("cache/images", CachedImageViewSet.as_view({"get": "list"})),
-    path("cache/images/<path:tag>", CachedImageViewSet.as_view({"delete": "destroy"})),
+    # Not <path:tag>: a tag that cannot be one may hold a newline.
+    re_path(r"^cache/images/(?P<tag>[\s\S]+)\Z", CachedImageViewSet.as_view({"delete": "destroy"})),
     re_path(r"^", UnknownRoute.as_view()),  # not `.*`: a path may hold a newline
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
+_UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})  # controls, bidi and zero width, line ends
 AGENT_LIMITS = ("agent_memory_mb", "agent_cpus", "agent_pids")
 FIELDS = ("name", "slug", "runtime_image", *TEXTS, "auto_provision", *AGENT_LIMITS)
 
@@ -83,8 +85,7 @@ def spec_with(crew: Crew, values: Mapping[str, Any]) -> CrewSpec | None:
         if name in values:
             setattr(draft, name, values[name] or None)
     draft.runtime_image = draft.runtime_image or ""
-    _fill_default_text(draft)
-    return crew_spec(draft)
+    return _filled_spec(draft)
 
 
 def lock_crew(crew: Crew) -> Crew:
@@ -137,8 +138,7 @@ def _apply(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:
     warnings: tuple[Problem, ...] = ()
     new_hash: str | None = None
     try:
-        _fill_default_text(crew)
-        spec = crew_spec(crew)
+        spec = _filled_spec(crew)
         if spec is not None:
             warnings, new_hash = spec.warnings, crew_hash(crew, spec)
     except ConfigInvalid as err:
@@ -150,12 +150,19 @@ def _apply(crew: Crew, values: Mapping[str, Any]) -> tuple[Problem, ...]:
     return warnings
 
 
-def _fill_default_text(crew: Crew) -> None:
-    """A crew with a runtime_image or mise_config and no devcontainer config can be provisioned."""
-    if crew.devcontainer_config is None and (crew.runtime_image or crew.mise_config):
-        crew.devcontainer_config = default_devcontainer_text(
-            crew.runtime_image or None, settings.CREWSHIP.policy
-        )
+def _filled_spec(crew: Crew) -> CrewSpec | None:
+    """As ``crew_spec``; a crew with a runtime_image or mise_config and no devcontainer config gets
+    a default one, whose image nobody wrote: what is wrong with it is said of the runtime_image."""
+    if crew.devcontainer_config is not None or not (crew.runtime_image or crew.mise_config):
+        return crew_spec(crew)
+    crew.devcontainer_config = default_devcontainer_text(
+        crew.runtime_image or None, settings.CREWSHIP.policy
+    )
+    try:
+        return crew_spec(crew)
+    except ConfigInvalid as err:
+        written = [problem for problem in err.problems if problem.path != "image"]
+        raise ConfigInvalid(written or err.problems) from err
 
 
 def _field_problems(crew: Crew) -> list[Problem]:
@@ -169,6 +176,10 @@ def _field_problems(crew: Crew) -> list[Problem]:
             for error in errors
         ]
     problems += _above_the_installations(crew)
+    if any(unicodedata.category(char) in _UNSEEN for char in crew.name):
+        problems.append(
+            Problem("name", "control_character", "A name has no control or invisible characters.")
+        )
     taken = Crew.objects.filter(workspace=crew.workspace, slug=crew.slug).exclude(pk=crew.pk)
     if taken.exists():
         problems.append(Problem("slug", "slug_taken", "Another crew of the workspace has it."))

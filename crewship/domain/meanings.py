@@ -116,6 +116,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "command_invalid": "An agent's command has a NUL character.",
     "command_too_long": "An agent's command is too long.",
     "config_missing": "The crew has no devcontainer config, mise config or runtime image.",
+    "control_character": "A name has characters that nobody sees.",
     "docker_socket_refused": "The Docker socket is never mounted.",
     "duplicate_key": "An object has a key twice.",
     "empty_file": "A file to import is empty.",

@@ -8,6 +8,8 @@ import pytest
 
 from catalogs.models import CatalogEntry
 from catalogs.services import save_custom
+from crewship.crews.models import Crew
+from tests.cast import Cast
 from tests.conftest import Api
 from tests.problem import problem
 
@@ -146,6 +148,18 @@ def test_a_listed_foreign_publisher_is_refused_when_a_crew_is_saved(api: Api):
     body = {"name": "New", "slug": "new", "devcontainer_config": config}
     errors = problem(api.alice.post("/crews", body), 400)["errors"]
     assert [error["code"] for error in errors] == ["publisher_not_allowed"]
+
+
+def test_a_listed_foreign_publisher_is_refused_when_a_stored_crew_is_provisioned(
+    api: Api, cast: Cast, host: object
+):
+    """It was allowed when the crew was saved; that it is listed does not make it so again."""
+    custom("feature", "ghcr.io/acme/features/node:3")
+    config = '{"features": {"ghcr.io/acme/features/node:3": {}}}'
+    Crew.objects.filter(pk=cast.crew.pk).update(devcontainer_config=config)
+    for verb in ("provision", "rebuild"):
+        answer = api.alice.post(f"/crews/{cast.crew.pk}/{verb}")
+        problem(answer, 400, "publisher_not_allowed")
 
 
 def test_an_operator_changes_a_bundled_entry(api: Api):

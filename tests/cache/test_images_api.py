@@ -184,3 +184,10 @@ def test_an_image_that_is_being_removed_is_no_hit(
     body: dict[str, Any] = api.vera.get(f"/crews/{cast.crew.pk}").json()
     assert body["cached_image"] is None
     assert api.vera.get("/cache/images").json() == {"images": []}
+
+
+@pytest.mark.parametrize("tail", ["%0A", "%0D%0A", "%00", "%0Ax"])
+def test_a_tag_with_a_line_end_is_none(tail: str, api: Api) -> None:
+    problem(
+        api.alice.delete(f"/cache/images/crewship-cache:0123456789ab{tail}"), 400, "tag_invalid"
+    )

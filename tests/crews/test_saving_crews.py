@@ -311,3 +311,16 @@ def test_a_text_field_takes_text_only(field: str, value: Any, api: Api) -> None:
 @pytest.mark.parametrize("field", ["name", "devcontainer_config", "mise_config", "runtime_image"])
 def test_nul_is_refused(field: str, api: Api) -> None:
     problem(create(api, **{field: '{"a": "\0"}'}), 400)
+
+
+@pytest.mark.parametrize("name", ["a\x07b", "a\nb", "a\u202eb", "a\u200bb", "\x1b[31mred"])
+def test_a_name_has_no_characters_that_nobody_sees(name: str, api: Api) -> None:
+    answer = api.mona.post("/crews", {"name": name, "slug": "new"})
+    (error,) = problem(answer, 400, "config_invalid")["errors"]
+    assert (error["path"], error["code"]) == ("name", "control_character")
+
+
+def test_a_wrong_runtime_image_is_said_once(api: Api) -> None:
+    answer = api.mona.post("/crews", {"name": "N", "slug": "new", "runtime_image": "NOT an image"})
+    (error,) = problem(answer, 400, "config_invalid")["errors"]
+    assert (error["path"], error["code"]) == ("runtime_image", "image_invalid")
