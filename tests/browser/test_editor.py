@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Visit, config
 from tests.stack.server import Api
 
 pytestmark = pytest.mark.browser
@@ -181,6 +181,20 @@ def test_tools_and_base_image_are_picked(visit: Visit):
     page.get_by_label("Version", exact=True).fill("22")
     page.get_by_role("button", name="Put into the text").click()
     expect(page.get_by_role("alert")).to_contain_text('In [tools]: node = "22"')
+
+
+def test_the_plan_says_what_is_cached_and_what_will_be_built(visit: Visit, api: Api):
+    crew = api.crew("planned", {**config("note"), "postCreateCommand": "true"})
+    api.build(crew)
+    page = editor(visit, "/w/acme/crews/planned/edit")
+    expect(page.locator("#plan")).to_contain_text("Nothing to build: crewship-cache:")
+    expect(page.locator("#plan")).to_contain_text("as stored")
+    write(page, text_of(page).replace('"true"', '"true || false"'))
+    layers = page.locator("#plan li")
+    expect(page.locator("#plan")).to_contain_text("1 of 3 layers will be built.")
+    expect(layers.filter(has_text="note")).to_contain_text("cached")
+    expect(layers.last).to_contain_text("will be built")
+    assert grave_findings(page) == []
 
 
 def test_tab_indents_and_escape_tab_leaves(visit: Visit):
