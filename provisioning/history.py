@@ -41,11 +41,11 @@ class LayerLine:
 
 @dataclass(slots=True)
 class StepLine:
-    """One row of the checklist. ``state`` is waiting, running, done, failed or stopped."""
+    """One row of the checklist. ``phase`` is waiting, running, done, failed or stopped."""
 
     number: int
     label: str
-    state: str = "waiting"
+    phase: str = "waiting"
     message: str = ""
     started_at: datetime | None = None
     seconds: float | None = None
@@ -70,19 +70,19 @@ def checklist(job: ProvisionJob | None) -> list[StepLine]:
             _apply(steps[event.step - 1], event)
     if job.cache_hit:
         for step in steps:
-            step.state = "done"
+            step.phase = "done"
     elif job.state == JobState.RUNNING and 1 <= job.step <= len(steps):
         steps[job.step - 1].message = job.message or steps[job.step - 1].message
     elif job.state not in ACTIVE:
         for step in steps:
-            if step.state == "running":
-                step.state = "failed" if job.state == JobState.FAILED else "stopped"
+            if step.phase == "running":
+                step.phase = "failed" if job.state == JobState.FAILED else "stopped"
     return steps
 
 
 def _apply(step: StepLine, event: JobEvent) -> None:
     if event.kind == EventKind.STEP_STARTED:
-        step.state, step.started_at = "running", event.at
+        step.phase, step.started_at = "running", event.at
         step.message = str(event.data.get("message", ""))
     elif event.kind == EventKind.LAYER:
         data = event.data
@@ -90,7 +90,7 @@ def _apply(step: StepLine, event: JobEvent) -> None:
             LayerLine(data["kind"], data["label"], data["key"], data["hit"], data["seconds"])
         )
     else:
-        step.state = "done" if event.kind == EventKind.STEP_DONE else "failed"
+        step.phase = "done" if event.kind == EventKind.STEP_DONE else "failed"
         if step.started_at:
             step.seconds = (event.at - step.started_at).total_seconds()
 

@@ -43,21 +43,21 @@ def running(cast: Cast, make_job: JobMaker) -> ProvisionJob:
 
 
 def test_the_checklist_has_every_step_with_its_state(running: ProvisionJob):
-    assert [step.state for step in checklist(running)] == [
+    assert [step.phase for step in checklist(running)] == [
         "done", "waiting", "running", "waiting", "waiting", "waiting",
     ]  # fmt: skip
 
 
 def test_a_job_that_began_again_shows_its_last_try(running: ProvisionJob):
     record(running.pk, [(EventKind.STATE, 0, {"state": "pending"})])
-    assert {step.state for step in checklist(running)} == {"waiting"}
+    assert {step.phase for step in checklist(running)} == {"waiting"}
 
 
 def test_a_failed_step_is_marked(cast: Cast, make_job: JobMaker):
     job = make_job(cast.crew, JobState.FAILED, step=2)
     started = (EventKind.STEP_STARTED, 2, {"message": "x"})
     record(job.pk, [started, (EventKind.STEP_FAILED, 2, {"error": "no"})])
-    assert checklist(job)[1].state == "failed"
+    assert checklist(job)[1].phase == "failed"
 
 
 def test_output_is_text_and_our_lines_differ_by_structure(browse: Browse, running: ProvisionJob):
