@@ -53,6 +53,10 @@ def test_a_plan_knows_what_a_build_left_behind(
     built = json.loads(provenance[0])["layers"]
     assert [layer["key"] for layer in after["layers"]] == [layer["key"] for layer in built]
 
+    with_host = api.http.post(f"/crews/{crew}/plan").json()  # by records alone
+    assert with_host["layers"] == after["layers"]
+    assert (with_host["cached_image"], with_host["would_build"]) == (tag, 0)
+
     changed = config(features={**features, ref("tool"): {"word": "other"}})
     assert states(planned(tmp_path, changed, stack.environment)[1]) == {
         "user agent": True,
