@@ -145,14 +145,18 @@ export class Log {
     if (jump && this.found.length) this.step(1);
   }
 
+  // Block by block, over the borders of colours.
   collect(wanted) {
-    const walker = document.createTreeWalker(this.body, NodeFilter.SHOW_TEXT);
-    while (walker.nextNode() && this.found.length < MAX_FOUND) {
-      const text = walker.currentNode.data.toLowerCase();
-      for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+    for (const block of this.body.children) {
+      const text = block.textContent.toLowerCase();
+      let at = text.indexOf(wanted);
+      if (at < 0) continue;
+      const nodes = textNodes(block);
+      for (; at >= 0; at = text.indexOf(wanted, at + wanted.length)) {
+        if (this.found.length >= MAX_FOUND) return;
         const range = new Range();
-        range.setStart(walker.currentNode, at);
-        range.setEnd(walker.currentNode, at + wanted.length);
+        range.setStart(...placeAt(nodes, at, false));
+        range.setEnd(...placeAt(nodes, at + wanted.length, true));
         this.found.push(range);
       }
     }
@@ -220,4 +224,26 @@ function line(className, text, seq, who = "") {
   }
   item.append(text ?? "");
   return item;
+}
+
+// [node, where it begins in the block's text] of every text node.
+function textNodes(block) {
+  const nodes = [];
+  const walker = document.createTreeWalker(block, NodeFilter.SHOW_TEXT);
+  for (let begin = 0; walker.nextNode(); begin += walker.currentNode.length) {
+    nodes.push([walker.currentNode, begin]);
+  }
+  return nodes;
+}
+
+function placeAt(nodes, at, isEnd) {
+  let low = 0;
+  let high = nodes.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    const begin = nodes[middle][1];
+    if (isEnd ? begin < at : begin <= at) low = middle;
+    else high = middle - 1;
+  }
+  return [nodes[low][0], at - nodes[low][1]];
 }
