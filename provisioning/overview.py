@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from cache.models import CachedImage
-from cache.selectors import present_images
 from crewship.crews.models import Agent, Crew
 from crewship.workspaces.models import Workspace
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.execute import LABELS
+from provisioning.selectors import ShortStatus, short_statuses
 from provisioning.states import ACTIVE, JobState, ProvisionStatus
 
-BULKY: Final = ("devcontainer_config", "mise_config", "lock_config", "resolved_features")
 RECENT: Final = timedelta(minutes=3)  # how long the badge tells of a finished build
 
 
@@ -65,46 +64,27 @@ class CrewRow:
 
 def crew_rows(crews: Sequence[Crew]) -> list[CrewRow]:
     """The rows in the order of the crews."""
-    newest = ProvisionJob.objects.filter(crew__in=crews).order_by()
-    latest = newest.values("crew_id").annotate(latest=Max("id")).values("latest")
-    jobs = {job.crew_id: job for job in ProvisionJob.objects.filter(pk__in=latest).defer(*BULKY)}
-    tags = {crew.cached_image for crew in crews if crew.cached_image}
-    images = {(i.tag, i.config_hash): i for i in present_images().filter(tag__in=tags)}
+    now = short_statuses(crews)
     live: dict[str, list[str]] = {}
     for crew_id, image_id in Agent.objects.filter(crew__in=crews).values_list(
         "crew_id", "live_image_id"
     ):
         live.setdefault(crew_id, []).append(image_id)
     places = places_in_line({crew.workspace_id for crew in crews})
-    return [_row(crew, jobs.get(crew.pk), images, live.get(crew.pk, []), places) for crew in crews]
+    return [_row(crew, now[crew.pk], live.get(crew.pk, []), places) for crew in crews]
 
 
-def _row(
-    crew: Crew,
-    job: ProvisionJob | None,
-    images: Mapping[tuple[str, str], CachedImage],
-    live: Sequence[str],
-    places: Mapping[str, int],
-) -> CrewRow:
-    if job is not None and job.state not in ACTIVE and job.config_hash != crew.config_hash:
-        job = None
-    image = images.get((crew.cached_image or "", crew.config_hash or ""))
+def _row(crew: Crew, now: ShortStatus, live: Sequence[str], places: Mapping[str, int]) -> CrewRow:
     running = Counter(image_id for image_id in live if image_id)
     return CrewRow(
         crew=crew,
-        status=_status(job, image),
-        job=job,
-        image=image,
-        place=places.get(job.pk) if job else None,
+        status=now.status,
+        job=now.job,
+        image=now.image,
+        place=places.get(now.job.pk) if now.job else None,
         agents=len(live),
-        agents_to_restart=running.total() - (running[image.image_id] if image else 0),
+        agents_to_restart=running.total() - (running[now.image.image_id] if now.image else 0),
     )
-
-
-def _status(job: ProvisionJob | None, image: CachedImage | None) -> ProvisionStatus:
-    if job is not None and (job.state in ACTIVE or job.state == JobState.FAILED):
-        return ProvisionStatus(job.state)
-    return ProvisionStatus.COMPLETED if image else ProvisionStatus.IDLE
 
 
 def places_in_line(workspace_ids: set[str]) -> Mapping[str, int]:

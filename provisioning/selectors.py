@@ -20,7 +20,7 @@ from provisioning.states import ACTIVE, LOG_KINDS, EventKind, JobState, Provisio
 
 TAIL_LINES = 50
 TAIL_LINE_LENGTH = 500
-BULKY = ("devcontainer_config", "mise_config", "lock_config", "error", "resolved_features")
+BULKY = ("devcontainer_config", "mise_config", "lock_config", "resolved_features")
 OUTPUT_PREFIX = "| "
 
 
@@ -159,18 +159,22 @@ def jobs_of(crew: Crew) -> QuerySet[ProvisionJob]:
 
 @dataclass(frozen=True, slots=True)
 class ShortStatus:
+    """A crew in a list. ``job`` is its latest if that counts for the config that it has now;
+    the texts of jobs are not read."""
+
     status: ProvisionStatus
-    cached_image: str | None
+    job: ProvisionJob | None
+    image: CachedImage | None
+
+    @property
+    def cached_image(self) -> str | None:
+        return self.image.tag if self.image else None
 
 
 def short_statuses(crews: Sequence[Crew]) -> Mapping[str, ShortStatus]:
-    """Status and image of many crews in two queries, by crew id."""
-    latest = (
-        ProvisionJob.objects.filter(crew__in=crews)
-        .values("crew_id")
-        .annotate(latest=Max("id"))
-        .values("latest")
-    )
+    """Where each of many crews stands, by crew id, in two queries."""
+    newest = ProvisionJob.objects.filter(crew__in=crews).order_by()
+    latest = newest.values("crew_id").annotate(latest=Max("id")).values("latest")
     jobs = {job.crew_id: job for job in ProvisionJob.objects.filter(pk__in=latest).defer(*BULKY)}
     tags = {crew.cached_image for crew in crews if crew.cached_image}
     images = {(i.tag, i.config_hash): i for i in present_images().filter(tag__in=tags)}
@@ -180,5 +184,5 @@ def short_statuses(crews: Sequence[Crew]) -> Mapping[str, ShortStatus]:
         if job and job.state not in ACTIVE and job.config_hash != crew.config_hash:
             job = None
         image = images.get((crew.cached_image or "", crew.config_hash or ""))
-        out[crew.pk] = ShortStatus(_status(job, image), image.tag if image else None)
+        out[crew.pk] = ShortStatus(_status(job, image), job, image)
     return out
