@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 
@@ -13,7 +14,8 @@ pytestmark = pytest.mark.cli
 
 
 def test_a_watched_build_is_told_to_its_end(cli: Cli) -> None:
-    slug = cli.crew({"note": {}}, postCreateCommand="echo created")
+    text = uuid.uuid4().hex  # and so no layer of another test
+    slug = cli.crew({"note": {"text": text}}, postCreateCommand="echo created")
     done = cli.run("crew", "provision", slug)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
