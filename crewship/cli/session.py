@@ -48,7 +48,7 @@ def connect(workspace: str) -> Iterator[Client]:
         except Refused as error:
             if error.error_code == "workspace_required":
                 raise _which_workspace(api, error) from error
-            if error.status == 401 and not error.error_hint:
+            if error.status == 401:  # its own hint speaks to people who write headers
                 raise with_hint(error, "Run `crewship login`.") from error
             raise
 

@@ -22,6 +22,7 @@ from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
 _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})  # controls, bidi and zero width, line ends
+_JOINERS = frozenset("\u200c\u200d")  # unseen too, but Persian and many emoji are made with them
 AGENT_LIMITS = ("agent_memory_mb", "agent_cpus", "agent_pids")
 FIELDS = ("name", "slug", "runtime_image", *TEXTS, "auto_provision", *AGENT_LIMITS)
 
@@ -176,7 +177,7 @@ def _field_problems(crew: Crew) -> list[Problem]:
             for error in errors
         ]
     problems += _above_the_installations(crew)
-    if any(unicodedata.category(char) in _UNSEEN for char in crew.name):
+    if any(unicodedata.category(char) in _UNSEEN for char in set(crew.name) - _JOINERS):
         problems.append(
             Problem("name", "control_character", "A name has no control or invisible characters.")
         )

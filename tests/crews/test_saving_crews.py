@@ -320,6 +320,11 @@ def test_a_name_has_no_characters_that_nobody_sees(name: str, api: Api) -> None:
     assert (error["path"], error["code"]) == ("name", "control_character")
 
 
+@pytest.mark.parametrize("name", ["👩\u200d🚀 crew", "می\u200cخواهم", "Größe 🚢️"])
+def test_a_name_may_be_written_as_people_write(name: str, api: Api) -> None:
+    assert api.mona.post("/crews", {"name": name, "slug": "new"}).json()["name"] == name
+
+
 def test_a_wrong_runtime_image_is_said_once(api: Api) -> None:
     answer = api.mona.post("/crews", {"name": "N", "slug": "new", "runtime_image": "NOT an image"})
     (error,) = problem(answer, 400, "config_invalid")["errors"]

@@ -64,7 +64,7 @@ def _fields(rng: Random, draft: Draft, target: Target) -> dict[str, Json]:
     }
     if target is Target.NEW:
         fields |= {
-            "name": valid.text(rng).strip("\ufeff") + "x",
+            "name": "".join(c for c in valid.text(rng) if c.isprintable()) + "x",
             "slug": f"s{rng.randrange(10**9)}",
         }
     if rng.random() < 0.2:
@@ -126,6 +126,7 @@ _MUTATIONS: tuple[Callable[[Random, str], str], ...] = (_delete, _double, _swap,
 
 BAD_FIELDS: tuple[dict[str, Json], ...] = (
     {"name": ""}, {"name": " "}, {"name": None}, {"name": "x" * 101}, {"name": ["x"]},
+    {"name": "a\u001bb"}, {"name": "a\u202eb"}, {"name": "a\u200bb"},
     {"slug": ""}, {"slug": "x"}, {"slug": "Ab"}, {"slug": "a b"}, {"slug": "x" * 51},
     {"slug": "status"}, {"slug": "current"}, {"slug": "bare"}, {"slug": None}, {"slug": {}},
     {"slug": "ab\n"}, {"slug": "é\u0301"}, {"slug": "ab\u2028"},
