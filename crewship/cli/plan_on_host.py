@@ -21,6 +21,7 @@ from crewship.devcontainer.planned import Planned
 from crewship.devcontainer.types import BaseFacts, CrewSpec
 from crewship.domain.errors import EngineUnreachable
 from crewship.engine.base import Engine
+from crewship.engine.names import image_named
 from crewship.registry.blobs import BlobStore
 from crewship.registry.client import OciClient
 from crewship.registry.features import FeatureFetcher
@@ -61,7 +62,7 @@ class EngineSight:
     def base(self, spec: CrewSpec) -> tuple[BaseFacts | None, str]:
         if self._engine is None:
             return None, "Keys are unknown: no Docker engine answers."
-        image = self._engine.image(str(spec.base))
+        image = image_named(self._engine, spec.base)
         if image is None:
             return None, f"Keys are unknown: {spec.base} is not on this host yet."
         entries, _ = read_label(image.config.labels.get(LABEL, ""))

@@ -73,6 +73,8 @@ def parse_image_ref(text: str) -> ImageRef:
         raise _bad_image(text, "the repository's name is not valid (lower-case letters, digits)")
     if len(registry) + 1 + len(repository) > MAX_NAME_LENGTH:
         raise _bad_image(text, f"its name is longer than {MAX_NAME_LENGTH} characters")
+    if repository in {"sha256", "library/sha256"}:  # how the engine writes an image's id
+        raise _bad_image(text, "an image id is not a name")
     if (registry, repository) == ("docker.io", "library/scratch"):
         raise _bad_image(text, "scratch is empty and cannot be started from")
     return ImageRef(registry, repository, tag or ("" if at else "latest"), digest, text)

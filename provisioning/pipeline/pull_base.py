@@ -20,6 +20,7 @@ from crewship.devcontainer.types import (
 )
 from crewship.domain.errors import RegistryUnreachable
 from crewship.engine.base import ImageInfo
+from crewship.engine.names import image_named
 from provisioning.pipeline.context import Context, Features, Tools
 from provisioning.pipeline.probe import check_config, check_features, check_mise, probe_base
 
@@ -87,7 +88,7 @@ def with_default_versions(mise: MiseSpec, defaults: Mapping[str, str]) -> MiseSp
 def _base_image(context: Context, tools: Tools) -> ImageInfo:
     """The host has the base: pulled when absent; a rebuild asks the registry first."""
     wanted = context.request.spec.base
-    local = tools.engine.image(str(wanted))
+    local = image_named(tools.engine, wanted)
     if local is not None and not context.request.rebuild:
         tools.emit.system(f"Base image {wanted} is on the host ({local.image_id[7:19]})")
         return local
