@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from crewship.domain import errors
-from crewship.web.requests import current_request_id
+from crewship.web.requests import current_request_id, without_tokens
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +71,14 @@ def problem_body(
     hint: str = "",
     extra: Mapping[str, Any] | None = None,  # Any: JSON extension members
 ) -> dict[str, Any]:
-    """The members of RFC 9457, then ``code``, ``hint`` and the extension members."""
+    """The members of RFC 9457, then ``code``, ``hint`` and the extension members. A token that
+    stood in the address is neither in ``instance`` nor in ``detail``."""
     body: dict[str, Any] = {
         "type": f"urn:crewship:error:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
-        "instance": instance,
+        "detail": without_tokens(detail),
+        "instance": without_tokens(instance),
         "code": code,
     }
     if hint:

@@ -1,4 +1,5 @@
-"""A request id for every request: in the answer's header, the log and the body of a 500."""
+"""A request id for every request: in the answer's header, the log and the body of a 500; and a
+log without tokens."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from ulid import ULID
 
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 _SANE = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_TOKEN = re.compile(r"crs_[A-Za-z0-9_-]+")
 
 
 def current_request_id() -> str:
@@ -37,9 +39,21 @@ class RequestIdMiddleware:
         return response
 
 
+def without_tokens(text: str) -> str:
+    """``text`` with ``crs_***`` for every API token in it: people paste them into addresses."""
+    return _TOKEN.sub("crs_***", text)
+
+
 class RequestIdFilter(logging.Filter):
     """Log records carry ``request_id``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = current_request_id()
         return True
+
+
+class TokenlessFormatter(logging.Formatter):
+    """No line of the log has an API token, neither in its message nor in a trace."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_tokens(super().format(record))

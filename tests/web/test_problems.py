@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.config
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 
 from crewship.domain import errors
 from crewship.web.problems import STATUS_OF
+from crewship.web.requests import RequestIdFilter
 from tests.cast import Cast
 from tests.conftest import Api
 from tests.problem import problem
@@ -145,8 +147,6 @@ def test_a_crash_is_500_without_internals(
 def test_the_log_of_a_crash_has_the_request_id(
     api: Api, cast: Cast, crash: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from crewship.web.requests import RequestIdFilter
-
     caplog.handler.addFilter(RequestIdFilter())
     answer = api.vera.get(f"/crews/{cast.crew.pk}/provision")
     ids = {getattr(record, "request_id", "") for record in caplog.records if record.exc_info}
@@ -250,3 +250,19 @@ def test_so_do_those_for_who_asks_and_what_for(api: Api) -> None:
         (api.vera.get("/crews", headers={"Accept": "text/csv"}), "not_acceptable"),
     ):
         assert (answer.json()["code"], bool(answer.json()["hint"])) == (code, True)
+
+
+@pytest.mark.parametrize("path", ["/crews/{token}", "/nothing/{token}", "/crews/{token}/agents"])
+def test_a_token_in_the_address_is_neither_answered_nor_logged(
+    path: str, api: Api, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = settings.LOGGING["formatters"]["line"]
+    caplog.handler.setFormatter(logging.config.DictConfigurator({}).configure_formatter(line))
+    caplog.handler.addFilter(RequestIdFilter())
+    for client in (api.nobody, api.vera):
+        answer = client.get(path.format(token="crs_Ab-9_zzzz"))
+        body = problem(answer, answer.status_code)
+        assert body["instance"] == "/api/v1" + path.format(token="crs_***")
+        assert "zzzz" not in answer.content.decode()
+    assert "crs_***" in caplog.text
+    assert "zzzz" not in caplog.text
