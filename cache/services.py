@@ -120,7 +120,11 @@ def _delete(tag: str, workspace: Workspace | None) -> None:
 def _mark(host: DockerHost, tag: str, workspace: Workspace | None) -> CachedImage:
     record = present_images().select_for_update().filter(host=host, tag=tag).first()
     if record is None:
-        raise NotFound(f"There is no cached image {tag}.", code="image_not_cached")
+        raise NotFound(
+            f"There is no cached image {tag}.",
+            code="image_not_cached",
+            hint="GET /api/v1/cache/images lists those that are there.",
+        )
     refuse_if_referenced(record, workspace)
     record.deleting_at = timezone.now()
     record.save(update_fields=["deleting_at"])
@@ -138,8 +142,11 @@ def refuse_if_referenced(record: CachedImage, workspace: Workspace | None) -> No
     if workspace is not None:
         agents = agents.filter(crew__workspace=workspace)
     own_agents = agents.values_list("crew_id", flat=True)
+    crew_ids = sorted({*own, *own_agents})
     raise ImageReferenced(
-        f"{record.tag} is still in use.", extra={"crew_ids": sorted({*own, *own_agents})}
+        f"{record.tag} is still in use.",
+        hint=None if crew_ids else "A crew or agent of another workspace uses it.",
+        extra={"crew_ids": crew_ids},
     )
 
 

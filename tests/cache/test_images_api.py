@@ -127,6 +127,7 @@ def test_a_referenced_image_is_409_with_the_callers_crews(
     before = all_rows()
     body = problem(api.adam.delete(f"/cache/images/{TAG}"), 409, "image_referenced")
     assert body["crew_ids"] == sorted([cast.crew.pk, second.pk])
+    assert body["hint"].startswith("Rebuild the crews in crew_ids")
     assert all_rows() == before
 
 
@@ -135,7 +136,11 @@ def test_an_image_of_another_tenant_is_409_with_an_empty_list(
 ) -> None:
     Crew.objects.filter(pk=cast.strange_crew.pk).update(cached_image=TAG)
     answer = api.adam.delete(f"/cache/images/{TAG}")
-    assert problem(answer, 409)["crew_ids"] == []
+    body = problem(answer, 409)
+    assert (body["crew_ids"], body["hint"]) == (
+        [],
+        "A crew or agent of another workspace uses it.",
+    )
     assert cast.strange_crew.pk not in answer.content.decode()
     assert "strange" not in answer.content.decode()
 
