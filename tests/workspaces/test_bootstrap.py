@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,8 @@ from crewship.domain.roles import Role
 from crewship.workspaces.models import Membership, User, Workspace
 from tests.cast import Cast
 from tests.conftest import Client
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +81,18 @@ def test_a_bad_slug_or_email_makes_nothing(slug: str, email: str) -> None:
         bootstrap(slug=slug, email=email)
     assert not Workspace.objects.exists()
     assert not User.objects.exists()
+
+
+def test_it_says_on_stderr_which_installation_that_is_and_whether_it_is_new(tmp_path: Path) -> None:
+    command = [sys.executable, str(PROJECT / "manage.py"), "bootstrap", "--json"]
+    command += ["--workspace", "first", "--email", "new@example.com"]
+    environment = {"PATH": os.environ["PATH"], "CREWSHIP_DATA_DIR": str(tmp_path / "data")}
+    said = []
+    for _ in range(2):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)["email"] == "new@example.com"
+        said.append(done.stderr)
+    new, known = said
+    assert f"a new installation in {tmp_path}/data" in new
+    assert f"the installation in {tmp_path}/data" in known
+    assert "new" not in known.replace(str(tmp_path), "")
