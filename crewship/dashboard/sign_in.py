@@ -17,10 +17,13 @@ from django.views.decorators.http import require_POST
 
 from crewship.dashboard.scope import LAST_WORKSPACE, signed_in
 from crewship.web.attempts import forget_attempts, take_attempt
+from crewship.web.sign_in_limits import (
+    PAIR_ATTEMPTS,
+    WINDOW_S,
+    refuse_sign_in,
+    sign_in_succeeded,
+)
 from crewship.workspaces.models import Membership, User
-
-EMAIL_ATTEMPTS = 10  # within WINDOW_S; a success starts the count again
-WINDOW_S = 300
 
 
 class SignInForm(forms.Form):
@@ -38,7 +41,7 @@ class SignInForm(forms.Form):
 @never_cache
 def sign_in(request: HttpRequest) -> HttpResponse:
     """A session for whoever knows email and password; both wrong look the same, and guessing is
-    slowed per address and per email."""
+    slowed (``crewship/web/sign_in_limits.py``)."""
     onward = next_page(request)
     if isinstance(request.user, User):
         return redirect(onward)
@@ -55,17 +58,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 def _check(request: HttpRequest, email: str, password: str) -> tuple[User | None, str, int]:
     """The user, or what is wrong and the status that says so."""
-    address = request.META.get("REMOTE_ADDR", "")
-    key = f"sign-in {email.lower()}"
-    per_minute = settings.CREWSHIP.limits.anonymous_requests_per_minute
-    if not take_attempt(f"sign-in from {address}", limit=per_minute, window_s=60):
-        return None, "Too many attempts from your address. Wait a minute, then try again.", 429
-    if not take_attempt(key, limit=EMAIL_ATTEMPTS, window_s=WINDOW_S):
-        return None, "Too many attempts for this email. Wait five minutes, then try again.", 429
+    if refusal := refuse_sign_in(request, email):
+        return None, refusal, 429
     user = authenticate(request, username=email.lower(), password=password)
     if not isinstance(user, User):
         return None, "Email and password do not match an account.", 200
-    forget_attempts(key)
+    sign_in_succeeded(request, email)
     return user, "", 200
 
 
@@ -92,7 +90,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = PasswordChangeForm(user, request.POST or None)
     guesses = f"password of {user.pk}"
     if request.method == "POST" and not take_attempt(
-        guesses, limit=EMAIL_ATTEMPTS, window_s=WINDOW_S
+        guesses, limit=PAIR_ATTEMPTS, window_s=WINDOW_S
     ):
         form.add_error(None, "Too many attempts. Wait five minutes, then try again.")
     elif request.method == "POST" and form.is_valid():

@@ -52,3 +52,37 @@ def test_the_index_has_no_groups(admin: Pages):
     page = text_of(admin.client.get("/admin/"))
     assert "Groups" not in page
     assert "Crews" in page
+
+
+OLGA = {"username": "olga@example.com", "password": "olga-has-a-password", "next": "/admin/"}
+
+
+def test_the_eleventh_guess_at_an_operator_is_refused_even_if_right(olga: User, client: Client):
+    for _ in range(10):
+        client.post("/admin/login/", {**OLGA, "password": "wrong"})
+    answer = client.post("/admin/login/", OLGA)
+    assert answer.status_code == 429
+    assert "Too many attempts for this email" in text_of(answer)
+    assert "_auth_user_id" not in client.session
+
+
+def test_guesses_at_the_sign_in_count_at_the_admins_login(olga: User, client: Client):
+    for _ in range(10):
+        client.post("/sign-in", {"email": "Olga@example.com", "password": "wrong"})
+    assert client.post("/admin/login/", OLGA).status_code == 429
+
+
+def test_a_login_without_a_password_does_not_start_the_count_again(olga: User, client: Client):
+    for _ in range(9):
+        client.post("/admin/login/", {**OLGA, "password": "wrong"})
+    client.post("/admin/login/", {**OLGA, "password": ""})
+    assert client.post("/admin/login/", OLGA).status_code == 429
+
+
+def test_guesses_at_many_operators_from_one_address_are_slowed(client: Client, db, set_limits):
+    set_limits(anonymous_requests_per_minute=3)
+    answers = [
+        client.post("/admin/login/", {**OLGA, "username": f"o{n}@example.com"}).status_code
+        for n in range(4)
+    ]
+    assert answers == [200, 200, 200, 429]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from crewship.web import sign_in_limits
 from tests.cast import Cast
 from tests.dashboard.conftest import Browse
 
@@ -68,6 +69,39 @@ def test_the_eleventh_guess_at_an_email_is_refused_even_if_right(cast: Cast, cli
     assert answer.status_code == 429
     assert "Too many attempts for this email" in answer.content.decode()
     assert "_auth_user_id" not in client.session
+
+
+def test_guesses_from_elsewhere_do_not_keep_the_owner_out(cast: Cast, client: Client):
+    for _ in range(15):
+        client.post("/sign-in", {**ALICE, "password": "wrong"}, REMOTE_ADDR="203.0.113.7")
+    assert client.post("/sign-in", ALICE).status_code == 302
+
+
+def test_guesses_at_an_email_from_many_addresses_are_slowed(
+    cast: Cast, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sign_in_limits, "EMAIL_ATTEMPTS", 3)
+    answers = [
+        client.post("/sign-in", {**ALICE, "password": "x"}, REMOTE_ADDR=f"203.0.113.{n}")
+        for n in range(4)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+
+
+def test_what_one_address_is_refused_does_not_count_against_the_email(
+    cast: Cast, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sign_in_limits, "EMAIL_ATTEMPTS", 11)
+    for _ in range(20):
+        client.post("/sign-in", {**ALICE, "password": "wrong"}, REMOTE_ADDR="203.0.113.7")
+    assert client.post("/sign-in", ALICE).status_code == 302
+
+
+def test_addresses_of_one_ipv6_network_count_as_one(cast: Cast, client: Client):
+    for n in range(10):
+        client.post("/sign-in", {**ALICE, "password": "x"}, REMOTE_ADDR=f"2001:db8::{n:x}")
+    assert client.post("/sign-in", ALICE, REMOTE_ADDR="2001:db8::ffff").status_code == 429
+    assert client.post("/sign-in", ALICE, REMOTE_ADDR="2001:db8:0:1::1").status_code == 302
 
 
 def test_guesses_at_many_emails_from_one_address_are_slowed(cast: Cast, client: Client, set_limits):
