@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event
 
 from django.conf import settings
 
 from cache.models import DockerHost
+from catalogs.bundled import FEATURES, NAMESPACE
 from catalogs.fetch import Sources
+from catalogs.pack import pack_features
 from catalogs.selectors import default_versions
 from crewship.engine.base import Engine, RegistryCredentials
 from crewship.engine.docker import DockerEngine
@@ -32,11 +34,22 @@ def host_engine() -> Engine:
     return DockerEngine.from_environment()
 
 
-def registry_options(options: Options) -> RegistryOptions:
+@lru_cache
+def bundled_layout(folder: Path) -> Path:
+    """Our own features, packed into ``folder`` once a process; the same bytes each time."""
+    pack_features(FEATURES, folder, NAMESPACE)
+    return folder
+
+
+def registry_options(options: Options, store: Path | None = None) -> RegistryOptions:
+    """How registries are reached. Our own features come from the bundled copy where ghcr.io does
+    not give them; it is kept below ``store`` (the installation's)."""
     given = options.registry
+    folder = (store or options.data_dir / "store") / "bundled-features"
     return RegistryOptions(
         mirrors=given.mirrors,
         layouts={prefix: Path(path) for prefix, path in given.layouts.items()},
+        fallbacks={NAMESPACE: partial(bundled_layout, folder)},
         plain_http=frozenset(given.plain_http),
         ca_bundle=Path(given.ca_bundle) if given.ca_bundle else None,
         auth=partial(registry_login, given.tokens),

@@ -37,7 +37,10 @@ def plan_on_host(spec: CrewSpec) -> Planned:
     Raises what reading and ordering features raises, and the registries' errors.
     """
     options: Options = settings.CREWSHIP
-    with _store(options.data_dir) as blobs, OciClient(registry_options(options)) as client:
+    with (
+        _store(options.data_dir) as blobs,
+        OciClient(registry_options(options, blobs.root)) as client,
+    ):
         ordered = ordered_features(spec, FeatureFetcher(client, blobs), options.policy)
         return plan_now(spec, ordered, EngineSight(options.host_name), blobs)
 

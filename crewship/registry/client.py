@@ -6,6 +6,7 @@ the caller sees no difference. It is thread-safe and knows nothing of features.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from crewship.domain.errors import (
     RegistryAuth,
     RegistryError,
     RegistryNotFound,
+    RegistryUnreachable,
 )
 from crewship.registry.blobs import BlobStore
 from crewship.registry.challenge import Authorizer, parse_challenges
@@ -40,6 +42,7 @@ from crewship.registry.options import BLOB_LIMIT, MANIFEST_LIMIT, Endpoint, Regi
 __all__ = ["OciClient", "RegistryOptions"]
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -47,6 +50,7 @@ MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+ABSENT = (RegistryUnreachable, RegistryNotFound, RegistryAuth)  # a fallback may have it
 BLOB_TYPES = "application/octet-stream, */*"
 
 
@@ -88,10 +92,16 @@ class OciClient:
         """
         local = self._options.layout(registry, repository)
         if local is not None:
-            root, path = local
-            layout = OciLayout(root, f"{registry}/{repository}".removesuffix(f"/{path}"))
+            layout, path = _opened(local, registry, repository)
             return layout.manifest(path, reference)
+        return self._or_instead(
+            registry,
+            repository,
+            lambda: self._manifest(registry, repository, reference),
+            lambda layout, path: layout.manifest(path, reference),
+        )
 
+    def _manifest(self, registry: str, repository: str, reference: str) -> tuple[str, bytes, str]:
         def consume(response: httpx.Response, deadline: Deadline) -> tuple[str, bytes, str]:
             body = read_body(response, MANIFEST_LIMIT, deadline)
             media_type = response.headers.get("content-type", "").partition(";")[0].strip()
@@ -117,21 +127,28 @@ class OciClient:
         against no pull limit) or, where it says nothing, by the manifest. Errors as ``manifest``.
         """
         if self._options.layout(registry, repository) is None:
-
-            def consume(response: httpx.Response, deadline: Deadline) -> str:
-                return str(response.headers.get("docker-content-digest", ""))
-
-            said = self._get(
-                self._options.endpoint(registry, repository),
-                f"manifests/{reference}",
-                ", ".join(MANIFEST_TYPES),
-                f"{registry}/{repository}:{reference}",
-                consume,
-                method="HEAD",
+            said = self._or_instead(
+                registry,
+                repository,
+                lambda: self._said_digest(registry, repository, reference),
+                lambda layout, path: layout.manifest(path, reference)[0],
             )
             if is_digest(said):
                 return said
         return self.manifest(registry, repository, reference)[0]
+
+    def _said_digest(self, registry: str, repository: str, reference: str) -> str:
+        def consume(response: httpx.Response, deadline: Deadline) -> str:
+            return str(response.headers.get("docker-content-digest", ""))
+
+        return self._get(
+            self._options.endpoint(registry, repository),
+            f"manifests/{reference}",
+            ", ".join(MANIFEST_TYPES),
+            f"{registry}/{repository}:{reference}",
+            consume,
+            method="HEAD",
+        )
 
     def blob(self, registry: str, repository: str, digest: str, size: int, into: BlobStore) -> Path:
         """The blob's file in ``into``, verified; downloaded only when it isn't there.
@@ -147,8 +164,17 @@ class OciClient:
             return present
         local = self._options.layout(registry, repository)
         if local is not None:
-            return OciLayout(local[0], f"{registry}/{repository}").blob(digest, size, into)
+            return _opened(local, registry, repository)[0].blob(digest, size, into)
+        return self._or_instead(
+            registry,
+            repository,
+            lambda: self._blob(registry, repository, digest, size, into),
+            lambda layout, _path: layout.blob(digest, size, into),
+        )
 
+    def _blob(
+        self, registry: str, repository: str, digest: str, size: int, into: BlobStore
+    ) -> Path:
         def consume(response: httpx.Response, deadline: Deadline) -> Path:
             try:
                 return into.write(digest, iter_body(response, size, deadline), size=size)
@@ -158,6 +184,27 @@ class OciClient:
         what = f"{registry}/{repository}@{digest}"
         endpoint = self._options.endpoint(registry, repository)
         return self._get(endpoint, f"blobs/{digest}", BLOB_TYPES, what, consume)
+
+    def _or_instead(
+        self,
+        registry: str,
+        repository: str,
+        ask: Callable[[], T],
+        read: Callable[[OciLayout, str], T],
+    ) -> T:
+        """What the registry answers, or its fallback where it has none."""
+        try:
+            return ask()
+        except ABSENT as err:
+            local = self._options.fallback(registry, repository)
+            if local is None:
+                raise
+            try:
+                found = read(*_opened(local, registry, repository))
+            except RegistryNotFound:
+                raise err from None
+            log.info("%s/%s comes from the bundled copy: %s", registry, repository, err)
+            return found
 
     def _get(
         self,
@@ -214,6 +261,11 @@ class OciClient:
             authorization = next(answers, None)
             if authorization is None:
                 raise RegistryAuth(_refusal(what, status))
+
+
+def _opened(local: tuple[Path, str], registry: str, repository: str) -> tuple[OciLayout, str]:
+    root, path = local
+    return OciLayout(root, f"{registry}/{repository}".removesuffix(f"/{path}")), path
 
 
 def _refusal(what: str, status: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,13 +35,16 @@ class RegistryOptions:
     ``mirrors``: registry host -> base URL (``https://mirror.example/ghcr``) or ``host[/prefix]``;
     a mirror replaces the host, it is no fallback. ``layouts``: resource prefix
     (``ghcr.io/crewship-ai/features``) -> directory in OCI image layout, read instead of any
-    network. ``plain_http``: hosts spoken to without TLS; loopback hosts always are, unless a
-    mirror's URL says https. ``auth``: host -> credentials or None. Times are in seconds,
-    ``total_timeout_s`` is for one manifest or blob with all its retries and redirects.
+    network. ``fallbacks``: the same, made when it is called for, and read only where the registry
+    can't be reached, refuses, or lacks what is wanted. ``plain_http``: hosts spoken to without
+    TLS; loopback hosts always are, unless a mirror's URL says https. ``auth``: host -> credentials
+    or None. Times are in seconds, ``total_timeout_s`` is for one manifest or blob with all its
+    retries and redirects.
     """
 
     mirrors: Mapping[str, str] = field(default_factory=dict)
     layouts: Mapping[str, Path] = field(default_factory=dict)
+    fallbacks: Mapping[str, Callable[[], Path]] = field(default_factory=dict)
     plain_http: frozenset[str] = frozenset()
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 30.0
@@ -77,11 +80,22 @@ class RegistryOptions:
 
         The longest prefix wins; prefixes end on path borders.
         """
-        resource = f"{registry}/{repository}"
-        for prefix in sorted(self.layouts, key=len, reverse=True):
-            if resource == prefix or resource.startswith(prefix + "/"):
-                return self.layouts[prefix], resource[len(prefix) :].lstrip("/")
-        return None
+        found = _longest(self.layouts, registry, repository)
+        return (self.layouts[found[0]], found[1]) if found else None
+
+    def fallback(self, registry: str, repository: str) -> tuple[Path, str] | None:
+        """As ``layout``, of ``fallbacks``."""
+        found = _longest(self.fallbacks, registry, repository)
+        return (self.fallbacks[found[0]](), found[1]) if found else None
+
+
+def _longest(prefixes: Collection[str], registry: str, repository: str) -> tuple[str, str] | None:
+    """The prefix that a repository is below, and its path there."""
+    resource = f"{registry}/{repository}"
+    for prefix in sorted(prefixes, key=len, reverse=True):
+        if resource == prefix or resource.startswith(prefix + "/"):
+            return prefix, resource[len(prefix) :].lstrip("/")
+    return None
 
 
 def _with_scheme(target: str) -> str:
