@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crewship.cli.texts import find_devcontainer
 from crewship.devcontainer import config as devcontainer_config
 from crewship.devcontainer import lock as devcontainer_lock
 from crewship.devcontainer import mise as devcontainer_mise
@@ -35,12 +36,12 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 METADATA = "metadata"  # the path of problems with the file of --metadata
 
 
-def _file(about: str) -> Any:  # Any: Typer's own type of an option
-    return typer.Option(exists=True, dir_okay=False, readable=True, help=about)
+def _file(about: str, *, folder: bool = False) -> Any:  # Any: Typer's own type of an option
+    return typer.Option(exists=True, dir_okay=folder, readable=True, help=about)
 
 
 def plan(
-    config: Annotated[Path, _file("A devcontainer.json.")],
+    config: Annotated[Path, _file("A devcontainer.json, or its folder.", folder=True)],
     mise: Annotated[Path | None, _file("A mise config, JSON or TOML.")] = None,
     lock: Annotated[Path | None, _file("A devcontainer-lock.json.")] = None,
     metadata: Annotated[
@@ -57,6 +58,7 @@ def plan(
     """
     try:
         policy = _policy()
+        config = find_devcontainer(config)
         spec = _read(config, mise, lock, image, policy)
         planned = _plan_offline(spec, metadata, policy) if metadata else _plan_on_host(spec)
     except CrewshipError as error:

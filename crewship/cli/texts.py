@@ -21,17 +21,21 @@ STDIN: Final = "-"
 
 def read_devcontainer(place: str) -> str:
     """The text of a devcontainer.json: the file, or the one in the folder ``place``."""
-    path = Path(place)
-    if place != STDIN and path.is_dir():
-        found = [path / name for name in PLACES if (path / name).is_file()]
-        if not found:
-            raise ConfigError(
-                f"{place} has no devcontainer.json.",
-                code="file_unreadable",
-                hint=f"Looked for {', '.join(PLACES)}.",
-            )
-        place = str(found[0])
-    return read_text(place)
+    return read_text(place if place == STDIN else str(find_devcontainer(Path(place))))
+
+
+def find_devcontainer(place: Path) -> Path:
+    """``place``, or the devcontainer.json in the folder ``place``; ConfigError where none is."""
+    if not place.is_dir():
+        return place
+    found = next((place / name for name in PLACES if (place / name).is_file()), None)
+    if found is None:
+        raise ConfigError(
+            f"{place} has no devcontainer.json.",
+            code="file_unreadable",
+            hint=f"Looked for {', '.join(PLACES)}.",
+        )
+    return found
 
 
 def read_text(place: str) -> str:

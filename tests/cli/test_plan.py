@@ -219,3 +219,26 @@ def test_the_order_of_keys_and_comments_change_nothing_but_the_text(plan: Plan) 
     text = json.dumps({"image": "debian:12", "features": backwards})
     _, other = plan(f"// c\n{text}", metadata)
     assert canonical(one) == canonical(other)
+
+
+def test_a_folder_stands_for_its_devcontainer_json(tmp_path: Path) -> None:
+    metadata = tmp_path / "metadata.json"
+    metadata.write_text("{}")
+    config = tmp_path / ".devcontainer" / "devcontainer.json"
+    config.parent.mkdir()
+    config.write_text('{"image": "debian:sid"}')
+    outputs = [
+        CliRunner().invoke(
+            app, ["plan", "--config", str(place), "--metadata", str(metadata), "--json"]
+        )
+        for place in (tmp_path, config)
+    ]
+    assert [result.exit_code for result in outputs] == [0, 0]
+    assert outputs[0].output == outputs[1].output
+
+
+def test_a_folder_without_one_says_where_it_looked(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["plan", "--config", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "has no devcontainer.json" in result.stderr
+    assert ".devcontainer/devcontainer.json" in result.stderr
