@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from crewship.cli.client import Refused
 from crewship.cli.failures import problem_line
 from crewship.cli.options import JsonOption, WorkspaceOption
 from crewship.cli.session import CrewArgument, connect, find_crew
@@ -145,6 +146,10 @@ class VolumesFate(StrEnum):
     DELETE = "delete"
 
 
+# The API's own hint speaks of its query parameter.
+VOLUMES_HINT = "Say what becomes of them: `--volumes keep` or `--volumes delete`."
+
+
 def delete(
     crew: CrewArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -166,7 +171,12 @@ def delete(
         if not yes and not _confirmed(found):
             raise typer.Exit(2)
         said = f"?volumes={volumes.value}" if volumes else ""
-        api.call("DELETE", f"/crews/{found['id']}{said}")
+        try:
+            api.call("DELETE", f"/crews/{found['id']}{said}")
+        except Refused as err:
+            if err.error_code != "volumes_exist":
+                raise
+            raise Refused(err.status, {**err.extra, "hint": VOLUMES_HINT}) from err
     if as_json:
         print_json({"deleted": found["id"]})
     else:

@@ -194,6 +194,8 @@ def test_what_becomes_of_volumes_has_to_be_said(
     )
     refused = crewship("crew", "delete", "backend", "--yes")
     assert (refused.exit_code, "data" in refused.stderr) == (2, True)
+    assert "`--volumes keep` or `--volumes delete`" in refused.stderr
+    assert "?volumes" not in refused.stderr
     assert crewship("crew", "delete", "backend", "--yes", "--volumes", "keep").exit_code == 0
     assert AgentVolume.objects.get().delete_at is None
 
