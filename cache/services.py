@@ -123,7 +123,7 @@ def _mark(host: DockerHost, tag: str, workspace: Workspace | None) -> CachedImag
         raise NotFound(
             f"There is no cached image {tag}.",
             code="image_not_cached",
-            hint="GET /api/v1/cache/images lists those that are there.",
+            hint="List the cached images: it may have been removed already.",
         )
     refuse_if_referenced(record, workspace)
     record.deleting_at = timezone.now()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import transaction
 
 from crewship.crews.agent_env import AgentEnv, read_env
@@ -17,10 +18,14 @@ from crewship.devcontainer.findings import Findings
 from crewship.domain.errors import Conflict, Forbidden, NotFound
 from crewship.domain.roles import Action, Role, may
 from crewship.workspaces.audit import AuditAction, note
-from crewship.workspaces.models import validate_slug
+from crewship.workspaces.models import SLUG_PATTERN
 
 MAX_AGENTS: Final = 100
 MAX_COMMAND: Final = 4096  # characters, as for lifecycle commands
+_validate_name = RegexValidator(
+    SLUG_PATTERN,
+    "A name is 2 to 50 of a-z, 0-9, - and _, and begins with a letter or digit.",
+)
 WRITTEN: Final = ("name", "command", "env", "sealed_env", "secret_names", "updated_at")
 
 
@@ -68,7 +73,11 @@ def lock_agent(agent: Agent) -> Agent:
     rows = Agent.objects.select_for_update(of=("self",)).select_related("crew__workspace")
     locked = rows.filter(pk=agent.pk).first()
     if locked is None:
-        raise NotFound("The agent was deleted in this moment.", code="agent_not_found")
+        raise NotFound(
+            "The agent was deleted in this moment.",
+            code="agent_not_found",
+            hint="List the crew's agents; it may be deleted, or another crew's.",
+        )
     return locked
 
 
@@ -121,7 +130,7 @@ def _check_fields(agent: Agent, values: Mapping[str, Any], findings: Findings) -
 
 def _check_name(agent: Agent, name: str, findings: Findings) -> None:
     try:
-        validate_slug(name)
+        _validate_name(name)
     except ValidationError as err:
         findings.problem("name", "invalid", " ".join(err.messages))
     taken = Agent.objects.filter(crew_id=agent.crew_id, name=name).exclude(pk=agent.pk)

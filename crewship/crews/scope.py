@@ -21,7 +21,11 @@ def find_crew(workspace: Workspace, crew_id: str) -> Crew:
         raise InvalidId(f"{crew_id[:80]!r} is not a crew's id.")
     crew = Crew.objects.select_related("workspace").filter(workspace=workspace, pk=crew_id).first()
     if crew is None:
-        raise NotFound("There is no such crew in this workspace.", code="crew_not_found")
+        raise NotFound(
+            "There is no such crew in this workspace.",
+            code="crew_not_found",
+            hint="List the workspace's crews; X-Workspace-ID names another workspace.",
+        )
     return crew
 
 
@@ -34,7 +38,11 @@ def find_agent(crew: Crew, agent_id: str) -> Agent:
         )
     agent = Agent.objects.filter(crew=crew, pk=agent_id).first()
     if agent is None:
-        raise NotFound("There is no such agent in this crew.", code="agent_not_found")
+        raise NotFound(
+            "There is no such agent in this crew.",
+            code="agent_not_found",
+            hint="List the crew's agents; it may be deleted, or another crew's.",
+        )
     agent.crew = crew
     return agent
 

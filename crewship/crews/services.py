@@ -95,7 +95,11 @@ def lock_crew(crew: Crew) -> Crew:
     rows = Crew.objects.select_for_update().select_related("workspace")
     locked = rows.filter(pk=crew.pk).first()
     if locked is None:
-        raise NotFound("The crew was deleted in this moment.", code="crew_not_found")
+        raise NotFound(
+            "The crew was deleted in this moment.",
+            code="crew_not_found",
+            hint="List the workspace's crews: this one is gone.",
+        )
     return locked
 
 

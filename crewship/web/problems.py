@@ -136,7 +136,8 @@ def _of_drf(exc: exceptions.APIException, instance: str) -> Response:
         code, detail = "invalid", "Some fields are not right."
         extra["errors"] = list(_field_errors(exc.get_full_details()))
         if extra["errors"]:
-            detail = "; ".join(f"{e['path']}: {e['message']}" for e in extra["errors"][:3])
+            first = extra["errors"][:3]
+            detail = "; ".join(": ".join(filter(None, (e["path"], e["message"]))) for e in first)
     else:
         code = CODE_OF_STATUS.get(status, "error")
         codes = exc.get_codes()

@@ -203,3 +203,8 @@ def test_a_container_on_a_lost_host_stays_written_down(api: Api, path: str, agen
     )
     assert api.adam.delete(f"{path}/{agent.pk}").status_code == 204
     assert AgentContainer.objects.get().agent_id == agent.pk
+
+
+def test_a_bad_name_is_called_a_name(api: Api, path: str):
+    body = problem(api.alice.post(path, {"name": "A B", "command": "true"}), 400)
+    assert body["detail"].startswith("name: A name is 2 to 50 of")

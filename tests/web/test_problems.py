@@ -119,6 +119,26 @@ def test_a_malformed_body_has_its_code(text: bytes, api: Api, debug: bool) -> No
     problem(answer, 400, "malformed_json")
 
 
+@pytest.mark.parametrize("text", [b"[]", b"null", b"1"])
+def test_a_body_that_is_no_object_is_said_without_a_path(text: bytes, api: Api) -> None:
+    body = problem(api.alice.raw("/crews", text, "application/json"), 400, "invalid")
+    assert body["detail"][0].isalpha()
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("/crews/crw_x", "crew_not_found"),
+        ("/crews/{crew}/agents/agt_x", "agent_not_found"),
+        ("/cache/images/crewship-cache:0123456789ab", "image_not_cached"),
+    ],
+)
+@pytest.mark.usefixtures("host")
+def test_what_is_not_there_has_a_hint(path: str, code: str, api: Api, cast: Cast) -> None:
+    body = problem(api.alice.delete(path.format(crew=cast.crew.pk)), 404, code)
+    assert body["hint"].startswith("List the ")
+
+
 def test_a_malformed_body_is_seen_after_the_role(api: Api) -> None:
     problem(api.vera.raw("/crews", b"{", "application/json"), 403)
 
