@@ -1,4 +1,4 @@
-"""The verbs of agents: start, stop, restart all. Used by API, dashboard, admin and CLI.
+"""The verbs of agents: start, restart, stop, restart all. Used by API, dashboard, admin and CLI.
 
 Web processes hold no engine socket: these write what is wanted, and the host's watcher does it.
 """
@@ -56,11 +56,21 @@ def start_agent(agent: Agent, actor: User | None) -> Agent:
     An agent that runs or starts is left alone. Raises NoDockerHost, DockerHostLost, NotFound, and
     what ``request_provision`` raises; then nothing has changed.
     """
+    return _have_it_started(agent, actor, afresh=False)
+
+
+def restart_agent(agent: Agent, actor: User | None) -> Agent:
+    """As ``start_agent``, and one that runs is stopped first, once there is an image: what was
+    changed in it takes effect."""
+    return _have_it_started(agent, actor, afresh=True)
+
+
+def _have_it_started(agent: Agent, actor: User | None, *, afresh: bool) -> Agent:
     host = healthy_host()
     _provision_if_needed(agent.crew, actor)
     with transaction.atomic():
         agent = lock_agent(agent)
-        if not (agent.wants_running and agent.status in _UNDER_WAY):
+        if afresh or not (agent.wants_running and agent.status in _UNDER_WAY):
             wish_started(Agent.objects.filter(pk=agent.pk), host.name)
             note(AuditAction.AGENT_STARTED, agent, workspace=agent.crew.workspace)
             announce(f"workspace:{agent.crew.workspace_id}")
