@@ -20,6 +20,7 @@ def host_options() -> Options:
     Importing the settings makes a secret key where there is none; who signs nothing brings one.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
+    os.environ.setdefault("CREWSHIP_LOG_LEVEL", "WARNING")  # the terminal is for the answer
     if "crewship.settings" not in sys.modules:
         os.environ.setdefault("CREWSHIP_SECRET_KEY", "signs nothing")
     import django

@@ -127,6 +127,7 @@ def _below_metadata(problem: Problem) -> Problem:
 
 def _plan_on_host(spec: CrewSpec) -> Planned:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
+    os.environ.setdefault("CREWSHIP_LOG_LEVEL", "WARNING")  # the terminal is for the answer
     # Django, HTTP and Docker: not for a plan that needs none of them.
     import django
 
