@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST
 
 from crewship.dashboard.scope import LAST_WORKSPACE, signed_in
 from crewship.web.attempts import forget_attempts, take_attempt
+from crewship.web.news import announce_standing
 from crewship.web.sign_in_limits import (
     PAIR_ATTEMPTS,
     WINDOW_S,
@@ -77,7 +78,9 @@ def next_page(request: HttpRequest) -> str:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponseRedirect:
+    user = request.user
     logout(request)
+    announce_standing(user.pk)  # ends this session's streams
     return redirect("dashboard:sign-in")
 
 

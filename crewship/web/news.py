@@ -1,13 +1,14 @@
 """Telling every web process that something changed, so that waiting event streams look again.
 
-A message is a topic (``crew:crw_…``, ``workspace:wsp_…``) and no content: streams read the
-database, so a message that Redis loses costs seconds and never a fact.
+A message is a topic (``crew:crw_…``, ``workspace:wsp_…``, ``standing:7``) and no content: streams
+read the database, so a message that Redis loses costs seconds and never a fact.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Hashable
 from functools import cache, partial
 
 from django.conf import settings
@@ -29,6 +30,16 @@ _silent_until = 0.0
 def announce(*topics: str) -> None:
     """Streams of these topics look again once the transaction has committed. Never raises."""
     transaction.on_commit(partial(_publish, topics), robust=True)
+
+
+def announce_standing(user: Hashable) -> None:
+    """What the user may has changed: all of his streams ask again whether they may go on, once
+    the transaction has committed. Never raises."""
+    announce(standing_topic(user))
+
+
+def standing_topic(user: Hashable) -> str:
+    return f"standing:{user}"
 
 
 def _publish(topics: tuple[str, ...]) -> None:

@@ -34,6 +34,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
 from crewship.domain.errors import CapacityExceeded
+from crewship.web.knock import Knock
 from crewship.web.news import CHANNEL
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ T = TypeVar("T")
 RETRY = b"retry: 1000\n\n"  # a browser's EventSource comes back after a second
 KEEPALIVE = b": keepalive\n\n"
 KEEPALIVE_S = 15.0
-RECHECK_S = 30.0  # how late the end of a permission is seen
+RECHECK_S = 30.0  # how late the end of a permission is seen that nobody announced
 LOOK_S = 5.0  # without any news; some changes are told by nobody
 LOOK_ALONE_S = 1.0  # while Redis is away
 GATHER_S = 0.1  # how long a read waits for others that want the same
@@ -93,17 +94,19 @@ class Hub:
     def __init__(self) -> None:
         self.stopping = False
         self.hears = False  # Redis tells us of changes
-        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: dict[str, set[Knock]] = defaultdict(set)
         self._streams: Counter[Hashable] = Counter()  # by user
         self._gathering: dict[Hashable, asyncio.Task[Any]] = {}
         self._listener: asyncio.Task[None] | None = None
 
     @contextmanager
-    def place(self, topic: str, user: Hashable) -> Iterator[asyncio.Event]:
-        """The stream counts for its user, and the event is set at news of the topic."""
-        event = asyncio.Event()
+    def place(self, topic: str, user: Hashable) -> Iterator[Knock]:
+        """The stream counts for its user; news of the topic or of what the user may knock."""
+        event = Knock(user)
+        topics = (topic, event.standing)
         self._streams[user] += 1
-        self._waiting[topic].add(event)
+        for name in topics:
+            self._waiting[name].add(event)
         if self._listener is None:
             self._listener = asyncio.create_task(self._listen())
         try:
@@ -111,9 +114,10 @@ class Hub:
         finally:
             self._streams[user] -= 1
             self._streams += Counter()  # drops those at zero
-            self._waiting[topic].discard(event)
-            if not self._waiting[topic]:
-                del self._waiting[topic]
+            for name in topics:
+                self._waiting[name].discard(event)
+                if not self._waiting[name]:
+                    del self._waiting[name]
             if not self._waiting and self._listener is not None:
                 self._listener.cancel()
                 self._listener, self.hears = None, False
@@ -170,16 +174,22 @@ class Hub:
         ):
             await channel.subscribe(CHANNEL)
             self.hears = True
-            self._wake_all()  # something may have been told before we listened
+            self._wake_all(doubting=True)  # something may have been told before we listened
             while True:
                 message = await channel.get_message(timeout=LOOK_S)
                 if message is not None:
-                    for event in self._waiting.get(message["data"].decode(), ()):
-                        event.set()
+                    self.hear(message["data"].decode())
 
-    def _wake_all(self) -> None:
+    def hear(self, topic: str) -> None:
+        """Wakes the streams of the topic; those of a user whose standing changed doubt it."""
+        for event in self._waiting.get(topic, ()):
+            event.doubted |= topic == event.standing
+            event.set()
+
+    def _wake_all(self, *, doubting: bool = False) -> None:
         for events in self._waiting.values():
             for event in events:
+                event.doubted |= doubting
                 event.set()
 
 
@@ -225,8 +235,8 @@ TEXT = Form("text/plain; charset=utf-8")  # the frames are the text
 def event_stream(
     feed: Feed, *, user: Hashable, standing: Callable[[], bool], form: Form = EVENTS
 ) -> StreamingHttpResponse:
-    """The feed's events as a response. ``standing`` (hashable, reads the database) is asked every
-    RECHECK_S whether the caller still may; then the stream ends and a reconnect is refused.
+    """The feed's events as a response. ``standing`` (hashable, reads the database) is asked when
+    it is announced, and every RECHECK_S, whether the user still may; if not, the stream ends.
 
     Raises TooManyStreams. Streams are counted in each process.
     """
@@ -252,8 +262,8 @@ async def _frames(
             knocked.clear()
             try:
                 news = await feed.news(hub)
-                if time.monotonic() - checked >= RECHECK_S:
-                    checked = time.monotonic()
+                if knocked.doubted or time.monotonic() - checked >= RECHECK_S:
+                    knocked.doubted, checked = False, time.monotonic()
                     if not await hub.shared(standing, standing):
                         return
             except DatabaseError as err:

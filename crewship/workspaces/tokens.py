@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from crewship.domain.errors import Forbidden
 from crewship.domain.roles import Role
+from crewship.web.news import announce_standing
 from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.models import ApiToken, User, Workspace
 
@@ -96,4 +97,5 @@ def revoke_token(token: ApiToken) -> None:
     with transaction.atomic():
         live = ApiToken.objects.filter(pk=token.pk, revoked_at=None)
         if live.update(revoked_at=timezone.now()):
+            announce_standing(token.user_id)
             note(AuditAction.TOKEN_REVOKED, token, workspace=token.workspace, label=token.name)

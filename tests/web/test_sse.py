@@ -47,6 +47,26 @@ def test_an_event_is_one_frame_whatever_is_in_it() -> None:
     assert lines[3:] == ["", ""]
 
 
+def test_a_changed_standing_is_doubted_by_that_users_streams_only() -> None:
+    async def scenario() -> list[tuple[bool, bool]]:
+        hub = Hub()
+        with hub.place("crew:1", 7) as his, hub.place("crew:1", 8) as hers:
+            hub.hear(news.standing_topic(7))
+            return [(knock.doubted, knock.is_set()) for knock in (his, hers)]
+
+    assert asyncio.run(scenario()) == [(True, True), (False, False)]
+
+
+def test_news_of_the_topic_raise_no_doubt() -> None:
+    async def scenario() -> tuple[bool, bool]:
+        hub = Hub()
+        with hub.place("crew:1", 7) as knock:
+            hub.hear("crew:1")
+            return knock.doubted, knock.is_set()
+
+    assert asyncio.run(scenario()) == (False, True)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_redis_that_is_away_is_asked_again_after_a_while_only(
     monkeypatch: pytest.MonkeyPatch,
