@@ -76,6 +76,7 @@ def _policy() -> Policy:
     """What the operator allows, from the environment as everywhere."""
     # Importing the settings makes a secret key in the data directory when there is none. A plan
     # signs nothing and leaves nothing behind, so it brings one of its own.
+    os.environ.setdefault("CREWSHIP_LOG_LEVEL", "WARNING")  # the terminal is for the answer
     if "crewship.settings" not in sys.modules:
         os.environ.setdefault("CREWSHIP_SECRET_KEY", "a plan signs nothing")
     from crewship.settings.options import read_options
@@ -127,7 +128,6 @@ def _below_metadata(problem: Problem) -> Problem:
 
 def _plan_on_host(spec: CrewSpec) -> Planned:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "crewship.settings")
-    os.environ.setdefault("CREWSHIP_LOG_LEVEL", "WARNING")  # the terminal is for the answer
     # Django, HTTP and Docker: not for a plan that needs none of them.
     import django
 
