@@ -84,7 +84,7 @@ def posted_form(agent: Agent, posted: QueryDict) -> AgentForm:
     parts: dict[int, dict[str, str]] = {}
     for key in posted:
         if found := _FIELD.fullmatch(key):
-            parts.setdefault(int(found[1]), {})[found[2]] = posted[key]
+            parts.setdefault(int(found[1]), {})[found[2]] = str(posted[key])
     rows = [row for _, part in sorted(parts.items()) if (row := _posted_row(agent, part)).counts]
     _find_problems(rows)
     command = _as_stored(posted.get("command", "").strip(), agent.command)

@@ -153,6 +153,7 @@ class AgentActions:
             container_id=container,
             live_image_id=plan.spec.image,
             started_at=timezone.now(),
+            restarts=0,  # what was asked for is no restart after an end
             error="",
         )
         return True

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.utils import timezone
+
 from cache.models import CachedImage
-from crewship.crews.models import Agent, AgentLogChunk, Crew
+from crewship.crews.models import Agent, AgentLogChunk, AgentStatus, Crew
+from provisioning.agents.backoff import STEADY_S
 from provisioning.pipeline.output import plain
 from provisioning.selectors import current_image
 
@@ -21,6 +24,17 @@ class AgentView:
     agent: Agent
     image: str | None
     stale: bool
+
+    @property
+    def restarting(self) -> bool:
+        """It is meant to run and its command keeps ending, as far as can be told: it has ended, or
+        it runs again after an end, not yet for as long as counts as steady."""
+        agent = self.agent
+        if not agent.wants_running or agent.status != AgentStatus.RUNNING:
+            return agent.wants_running and agent.status == AgentStatus.EXITED
+        if not agent.restarts or agent.started_at is None:
+            return False
+        return (timezone.now() - agent.started_at).total_seconds() < STEADY_S
 
 
 def agent_views(crew: Crew, agents: Sequence[Agent]) -> list[AgentView]:

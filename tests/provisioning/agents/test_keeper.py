@@ -293,3 +293,12 @@ def test_addresses_that_somebody_else_uses_are_passed_over(world: World) -> None
     world.engine.create_network("strange", taken)
     world.start(agent)
     assert len(set(world.engine.places.networks.values())) == 2
+
+
+def test_a_start_that_was_asked_for_counts_restarts_anew(world: World) -> None:
+    agent = world.start(world.agent())
+    world.engine.end(world.name(agent))
+    world.tick()
+    world.tick(after_s=1)
+    assert world.fresh(agent).restarts == 1
+    assert world.fresh(world.start(agent)).restarts == 0
