@@ -9,12 +9,13 @@ from typing import Concatenate, ParamSpec
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.cache import never_cache
 
 from crewship.crews.models import Crew
-from crewship.domain.errors import Forbidden, NotFound
+from crewship.domain.errors import ConfigError, CrewshipError, Forbidden, NotFound
 from crewship.domain.roles import Action, Role
+from crewship.web.problems import status_of
 from crewship.workspaces.models import Membership, User
 from crewship.workspaces.scope import Scope
 
@@ -35,8 +36,9 @@ def in_workspace(action: Action = Action.READ) -> Callable[[View[P]], Callable[.
     """The view gets the caller's Scope in the workspace whose slug is in the URL.
 
     Whoever is not signed in goes to the sign-in page and comes back. A workspace that the user is
-    not in is a 404, whether or not it exists; a role that lacks the action is a 403. Pages are
-    never stored by the browser: what they show is somebody's.
+    not in is a 404, whether or not it exists; a role that lacks the action is a 403. A
+    typed error that the view lets pass is a page, never a crash. Pages are never stored by the
+    browser: what they show is somebody's.
     """
 
     def decorate(view: View[P]) -> Callable[..., HttpResponse]:
@@ -54,12 +56,19 @@ def in_workspace(action: Action = Action.READ) -> Callable[[View[P]], Callable[.
                 return view(request, scope, *args, **kwargs)
             except Forbidden as err:
                 raise PermissionDenied(err.message) from err
-            except NotFound as err:
+            except (NotFound, ConfigError) as err:  # the latter: no id, edit or text of a form
                 raise Http404(err.message) from err
+            except CrewshipError as err:
+                return _refused(request, err)
 
         return scoped
 
     return decorate
+
+
+def _refused(request: HttpRequest, err: CrewshipError) -> HttpResponse:
+    """What is wrong and what to do, with the status that the API gives it."""
+    return render(request, "dashboard/refused.html", {"error": err}, status=status_of(err))
 
 
 def find_scope(user: User, slug: str) -> Scope:

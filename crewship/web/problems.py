@@ -115,8 +115,12 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     )
 
 
+def status_of(exc: errors.CrewshipError) -> int:
+    return next((status for cls, status in STATUS_OF if isinstance(exc, cls)), 500)
+
+
 def _of_ours(exc: errors.CrewshipError, instance: str) -> Response:
-    status = next((status for cls, status in STATUS_OF if isinstance(exc, cls)), 500)
+    status = status_of(exc)
     if status >= 500:
         log.warning("%s at %s: %s", exc.error_code, instance, exc.message)
     response = _response(

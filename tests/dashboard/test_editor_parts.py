@@ -218,3 +218,10 @@ def test_only_who_may_edit_is_answered(browse: Browse, method: str, path: str):
 def test_another_workspaces_crew_cannot_be_probed(browse: Browse, cast: Cast):
     answer = browse.mona.post(f"{PARTS}check", {"crew": cast.strange_crew.pk})
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("part", ["plan", "check"])
+@pytest.mark.parametrize("crew_id", ["nonsense", "crw_\0", "crw_absent"])
+def test_a_crew_that_cannot_be_is_not_found(browse: Browse, part: str, crew_id: str):
+    answer = browse.mona.post(f"/w/acme/editor/{part}", {"crew": crew_id})
+    assert answer.status_code == 404

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
+from crewship.dashboard import overview
+from crewship.domain.errors import ConfigError, Conflict, CrewshipError, Unavailable
 from crewship.workspaces.models import Membership, User, Workspace
 from tests.cast import Cast
 from tests.dashboard.conftest import Browse
@@ -68,3 +71,25 @@ def test_a_crash_is_a_page_without_internals(browse: Browse, monkeypatch: pytest
     assert answer.status_code == 500
     assert "Something went wrong" in answer.content.decode()
     assert "ZeroDivisionError" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("No such <id>."), 404),
+        (Conflict("It is <in> use."), 409),
+        (Unavailable("Redis is <away>."), 503),
+    ],
+)
+def test_a_typed_error_that_a_view_lets_pass_is_a_page(
+    browse: Browse, monkeypatch: pytest.MonkeyPatch, error: CrewshipError, status: int
+):
+    def fails(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(overview, "find_crews", fails)
+    answer = browse.alice.get("/w/acme/")
+    assert answer.status_code == status
+    assert "<h1>" in answer.content.decode()
+    if status != 404:
+        assert escape(error.message) in answer.content.decode()
