@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from crewship.domain.errors import Conflict
 from crewship.web.attempts import take_attempt
+from crewship.web.sign_in_limits import address_of
 from crewship.workspaces.invitations import (
     InvitationNotFound,
     accept,
@@ -52,9 +53,9 @@ class NewAccountForm(forms.Form):
 @never_cache
 def accept_page(request: HttpRequest, secret: str) -> HttpResponse:
     """Shows what the invitation gives; a POST takes it."""
-    address = request.META.get("REMOTE_ADDR", "")
-    if not take_attempt(f"invitation {address}", limit=OPENED_PER_MINUTE, window_s=60):
-        return render(request, "dashboard/invitation_gone.html", status=429)
+    opened = f"invitation {address_of(request)}"
+    if not take_attempt(opened, limit=OPENED_PER_MINUTE, window_s=60):
+        return render(request, "dashboard/invitation_slow.html", status=429)
     try:
         return _accept_page(request, secret, find_invitation(secret))
     except InvitationNotFound:

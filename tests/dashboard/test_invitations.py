@@ -151,3 +151,15 @@ def test_another_workspaces_invitation_cannot_be_revoked(cast: Cast, browse: Bro
     pk = Invitation.objects.get().pk
     assert browse.mallory.post(f"/w/evil/invitations/{pk}/revoke").status_code == 404
     assert find_invitation(secret).pk
+
+
+def test_a_page_that_was_opened_too_often_says_to_wait(
+    cast: Cast, client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("crewship.dashboard.invitations.OPENED_PER_MINUTE", 1)
+    secret = invited(cast)
+    assert client.get(f"/invite/{secret}").status_code == 200
+    answer = client.get(f"/invite/{secret}")
+    assert answer.status_code == 429
+    assert "Wait a minute" in answer.content.decode()
+    assert "not valid any more" not in answer.content.decode()
