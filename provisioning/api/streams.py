@@ -163,6 +163,7 @@ class WorkspaceStreamViewSet(_Streams, WorkspaceViewSet):
         first, then for each that changed; `gone` with `{crew_id}` when one was deleted; `agents`
         with `{crew_id}` and `images` with `{}` when it is worth reading those again.
         """
+        _place(request)  # goes nowhere here; what can't be an event's id is refused alike
         feed = WorkspaceFeed(self.scope.workspace.pk)
         standing = standing_of(request, self.scope, Action.READ)
         return event_stream(feed, user=self.scope.user.pk, standing=standing)

@@ -112,3 +112,11 @@ def test_an_image_that_vanished_is_hinted_at(cast: Cast, cached: CachedImage) ->
     row, hint = frames_after(cast, 1, lambda: cached.delete(), 2)
     assert (row["data"]["cached_image"], row["data"]["status"]) == (None, "idle")
     assert hint == {"event": "images", "data": {}}
+
+
+def test_what_cannot_be_an_events_id_is_refused_as_on_a_crews_stream(cast: Cast) -> None:
+    async def scenario() -> Any:
+        return await open_stream(cast.vera.secret, "/events", **{"Last-Event-ID": "nonsense"})
+
+    answer = run(scenario)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_event_id")
