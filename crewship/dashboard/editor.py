@@ -113,7 +113,7 @@ def _save(request: HttpRequest, scope: Scope, crew: Crew, data: QueryDict) -> Ht
         crew.refresh_from_db()
         return _page(request, scope, crew, form, data, edited=True)
     started = " A provision was started." if saved.job and not saved.job.cache_hit else ""
-    messages.success(request, f"{saved.crew.name} is saved.{started}")
+    messages.success(request, f"{saved.crew.name} is saved.{started}", extra_tags="saved")
     if saved.warnings:
         messages.warning(request, "\n".join(str(w) for w in saved.warnings[:MOST_SAID]))
     return redirect("dashboard:crew", workspace=scope.workspace.slug, crew=saved.crew.slug)

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit, config
+from tests.browser.conftest import PASSWORD, Visit, config
 from tests.stack.server import Api
 
 pytestmark = pytest.mark.browser
@@ -221,6 +221,40 @@ def test_somebody_elses_edit_is_told_and_nothing_is_lost(visit: Visit, api: Api)
     page.get_by_role("button", name="Save mine over it").click()
     page.wait_for_url("**/crews/edited/")
     assert stored(api, "edited") == '{"image": "debian:mine"}'
+
+
+def test_a_save_succeeds_after_signing_in_again_in_another_tab(visit: Visit, api: Api):
+    api.crew("came-back", {"image": "debian:bookworm-slim"})
+    mona = visit("mona")
+    page = mona.open("/w/acme/crews/came-back/edit")
+    mona.context.clear_cookies(name="sessionid")
+    write(page, '{"image": "debian:mine"}')
+    expect(page.locator("#refused")).to_contain_text("You are signed out.")
+    mona.page = mona.context.new_page()
+    mona.sign_in("mona")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/crews/came-back/")
+    assert stored(api, "came-back") == '{"image": "debian:mine"}'
+
+
+def test_edits_of_an_ended_session_are_offered_after_signing_in(visit: Visit, api: Api):
+    api.crew("drafted", {"image": "debian:bookworm-slim"})
+    mona = visit("mona")
+    page = mona.open("/w/acme/crews/drafted/edit")
+    write(page, '{"image": "debian:mine"}')
+    mona.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/sign-in?**")
+    page.get_by_label("Email").fill("mona@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Put them back").click()
+    assert text_of(page) == '{"image": "debian:mine"}'
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url("**/crews/drafted/")
+    assert stored(api, "drafted") == '{"image": "debian:mine"}'
+    page.goto(f"{mona.url}/w/acme/crews/drafted/edit")
+    expect(page.get_by_role("button", name="Put them back")).to_be_hidden()
 
 
 def test_the_form_saves_without_script(visit: Visit, api: Api):

@@ -1,5 +1,9 @@
 // What every page does: menus that close, dialogs that open, ages that stay true.
 
+import { dropAll, dropSent } from "./editor/draft.js";
+
+if (document.querySelector(".flash.saved")) dropSent();
+
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
@@ -31,6 +35,20 @@ document.addEventListener("close", ({ target }) => {
     document.querySelector(`button[command="show-modal"][commandfor="${target.id}"]`)?.focus();
   });
 }, true);
+
+// Whoever signs in again, in another tab too, has a new CSRF token; the forms of an open page still
+// hold the old one. So each is sent with the cookie's. (Capturing: before htmx reads the form.)
+document.addEventListener("submit", ({ target }) => {
+  const method = target.getAttribute("method")?.toLowerCase();
+  if (new URL(target.action, location).pathname === "/sign-out") dropAll();
+  if (method === "post" && new URL(target.action, location).origin === location.origin) renewToken(target);
+}, true);
+
+export function renewToken(form) {
+  const held = form.elements.csrfmiddlewaretoken;
+  const cookie = document.cookie.split("; ").find((item) => item.startsWith("csrftoken="));
+  if (held && cookie) held.value = cookie.slice("csrftoken=".length);
+}
 
 async function copy(button) {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);

@@ -5,7 +5,9 @@ import { refreshAges } from "./shell.js";
 export async function fetchPart(url) {
   const answer = await fetch(url, { headers: { Accept: "text/html" }, credentials: "same-origin" });
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
-    location.reload(); // the session ended
+    // The session ended. A page with unsaved edits says so and stays.
+    if (document.dispatchEvent(new CustomEvent("crewship:signed-out", { cancelable: true }))) location.reload();
+    throw new Error(`${url}: signed out`);
   }
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
   return new DOMParser().parseFromString(await answer.text(), "text/html");

@@ -1,5 +1,7 @@
 // The crew editor: checks as one types, pickers and forms that change just their part of the text.
 
+import { renewToken } from "../shell.js";
+import { Draft } from "./draft.js";
 import { Pane } from "./pane.js";
 
 const form = document.getElementById("editor");
@@ -7,25 +9,29 @@ const panes = new Map([...form.querySelectorAll(".code")].map((root) => [root.da
 const said = document.getElementById("said");
 const refused = document.getElementById("refused");
 const ask = document.getElementById("ask");
+const draft = new Draft(form);
 const filled = new Map();
 let checking = null;
 let planning = null;
 let timer = 0;
 let planTimer = 0;
-let dirty = Boolean(document.getElementById("edited")) || form.elements.crew.value === "" && form.elements.name.value !== "";
+let dirty = form.dataset.unsaved === "true" || form.elements.crew.value === "" && form.elements.name.value !== "";
 
 for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
 
 function posted(more = {}) {
+  renewToken(form);
   const data = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (typeof value === "string" && name !== "image") data.append(name, value);
   for (const [name, value] of Object.entries(more)) data.set(name, value);
   return data;
 }
 
+const SIGNED_OUT = "You are signed out. Open the sign-in page in another tab, then go on here.";
+
 async function askServer(url, options = {}) {
   const response = await fetch(url, { headers: { "X-Requested-With": "fetch" }, ...options });
-  if (response.redirected) throw new Error("You are signed out. Open the sign-in page in another tab, then go on here.");
+  if (response.redirected) throw new Error(SIGNED_OUT);
   if (response.ok) return response;
   throw new Error(response.status === 403 ? "You may not edit crews here any more." : `The server answered ${response.status}.`);
 }
@@ -40,6 +46,7 @@ function complain(error) {
 
 function checkSoon() {
   dirty = true;
+  draft.keep();
   clearTimeout(timer);
   timer = setTimeout(() => check().catch(complain), 300);
 }
@@ -242,7 +249,10 @@ document.getElementById("add-tool").addEventListener("click", openTools);
 form.addEventListener("submit", (event) => {
   const value = event.submitter?.value;
   if (value === "set_image" || value === "check") event.preventDefault();
-  else dirty = false;
+  else {
+    dirty = false;
+    draft.keep({ sent: true });
+  }
   if (value === "set_image") {
     const image = document.getElementById("base-image").value;
     if (image) act({ edit: "set_image", image });
@@ -270,10 +280,17 @@ document.getElementById("file").addEventListener("change", async (event) => {
 
 const slug = form.elements.slug;
 let suggests = form.elements.crew.value === "" && slug.value === "";
+draft.offer({ unsaved: dirty, panes, restored: () => { suggests = false; checkSoon(); } });
 slug.addEventListener("input", () => (suggests = slug.value === ""));
 form.elements.name.addEventListener("input", (event) => {
   if (!suggests) return;
   slug.value = event.target.value.normalize("NFKD").replace(/[^\w\s-]/g, "").trim().toLowerCase().replace(/[-\s]+/g, "-").slice(0, 50);
+});
+
+document.addEventListener("crewship:signed-out", (event) => {
+  if (!dirty) return;
+  event.preventDefault();
+  complain(new Error(SIGNED_OUT));
 });
 
 window.addEventListener("beforeunload", (event) => {
