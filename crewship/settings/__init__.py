@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "crewship.dashboard.signed_out.SignedOutMiddleware",
 ]
 
 ROOT_URLCONF = "crewship.urls"
@@ -199,6 +200,7 @@ SESSION_COOKIE_HTTPONLY = True
 HTTPS_ONLY = env.flag("CREWSHIP_HTTPS_ONLY")
 SESSION_COOKIE_SECURE = HTTPS_ONLY
 CSRF_COOKIE_SECURE = HTTPS_ONLY
+CSRF_FAILURE_VIEW = "crewship.dashboard.signed_out.csrf_failure"
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS_ONLY
