@@ -33,7 +33,7 @@ class TagInvalid(ConfigError):
 
 class ImageReferenced(Conflict):
     code = "image_referenced"
-    hint = "Rebuild the crews in crew_ids first: that clears their marker."
+    hint = "Change the config of the crews in crew_ids or delete them, and restart agents on it."
 
 
 @transaction.atomic

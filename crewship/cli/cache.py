@@ -123,7 +123,9 @@ def _still_used(api: Client, error: Refused) -> Refused:
     users = _users(error.extra["crew_ids"], _slugs(api))
     if not users:
         return with_hint(error, "A crew of another workspace uses it.")
-    return with_hint(error, f"Used by {users}: delete or rebuild first, and stop its agents.")
+    return with_hint(
+        error, f"Used by {users}: change its config or delete it, and stop its agents."
+    )
 
 
 def _slugs(api: Client) -> Mapping[str, str]:

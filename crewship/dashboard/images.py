@@ -57,9 +57,11 @@ def _why_not(err: ImageReferenced, tag: str) -> str:
     names = list(Crew.objects.filter(pk__in=ids).order_by("name").values_list("name", flat=True))
     if not names:
         return f"{tag} stays: a crew or agent of another workspace on this host uses it."
+    uses, their = ("uses", "that crew's") if len(names) == 1 else ("use", "those crews'")
     return (
-        f"{tag} stays: {', '.join(names)} would lose the image.\n"
-        "Rebuild the crew first (that clears its marker), restart its agents, then delete it."
+        f"{tag} stays: {', '.join(names)} {uses} it.\n"
+        f"It can be deleted after {their} config has changed or the crew is deleted, "
+        "and once no agent runs on it."
     )
 
 

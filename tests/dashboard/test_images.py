@@ -63,7 +63,8 @@ def test_the_page_names_own_crews_only(cast: Cast, browse: Browse, cached: Cache
 def test_a_refused_delete_says_who_needs_the_image(cast: Cast, browse: Browse, cached: CachedImage):
     answer = browse.alice.post("/w/acme/images/delete", {"tag": cached.tag}, follow=True)
     page = answer.content.decode()
-    assert "Backend would lose the image" in page
+    assert "Backend uses it." in page
+    assert "after that crew&#x27;s config has changed or the crew is deleted" in page
     assert CachedImage.objects.filter(pk=cached.pk, deleting_at=None).exists()
 
 
