@@ -30,7 +30,7 @@ class Scope:
         """Raises Forbidden when the role lacks the action."""
         if not may(self.role, action):
             raise Forbidden(
-                f"Your role {self.role} in {self.workspace.slug} does not allow to {action}."
+                f"Your role {self.role} in {self.workspace.slug} does not allow that ({action})."
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import datetime
 from typing import Final
@@ -52,13 +53,13 @@ def ago(at: datetime | None) -> SafeString | str:
 
 @register.filter
 def until(at: datetime) -> SafeString:
-    """``in 12 d``, or ``expired``, with the exact time as the tooltip."""
+    """``in 12 d``, rounded up, or ``expired``, with the exact time as the tooltip."""
     seconds = (at - timezone.now()).total_seconds()
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         at.isoformat(timespec="seconds"),
         f"{at:%Y-%m-%d %H:%M:%S} UTC",
-        f"in {span(seconds)}" if seconds > 0 else "expired",
+        f"in {_span_up(seconds)}" if seconds > 0 else "expired",
     )
 
 
@@ -69,6 +70,14 @@ def span(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, int(seconds))} s"
+
+
+def _span_up(seconds: float) -> str:
+    """As ``span``, but what lasts seven days says so until a day of it is over."""
+    for size, unit in _UNITS:
+        if seconds > size:
+            return f"{math.ceil(seconds / size)} {unit}"
+    return f"{math.ceil(seconds)} s"
 
 
 @register.filter
