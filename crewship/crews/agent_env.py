@@ -17,7 +17,8 @@ from crewship.devcontainer.options import is_protected
 from crewship.devcontainer.types import Json
 
 MAX_ENTRIES: Final = 64
-MAX_TOTAL_BYTES: Final = 64 * 1024  # of all values, as for containerEnv; both have to fit
+MAX_NAME: Final = 256  # characters
+MAX_TOTAL_BYTES: Final = 64 * 1024  # of all names and values; containerEnv has to fit beside it
 SECRET: Final = "secret"  # noqa: S105  # a key, no secret
 
 
@@ -36,8 +37,9 @@ class AgentEnv:
 
 def read_env(value: Json, stored: Collection[str], findings: Findings) -> AgentEnv:
     """What was sent, with every problem of it in ``findings``: ``wrong_type``,
-    ``env_name_invalid``, ``env_protected``, ``env_value_invalid``, ``env_value_too_large``,
-    ``env_too_many``, ``env_too_large``, ``secret_unknown`` (none of ``stored`` has the name)."""
+    ``env_name_invalid``, ``env_name_too_long``, ``env_protected``, ``env_value_invalid``,
+    ``env_value_too_large``, ``env_too_many``, ``env_too_large``, ``secret_unknown`` (none of
+    ``stored`` has the name)."""
     if value is None:
         return AgentEnv()
     if not isinstance(value, dict):
@@ -62,7 +64,7 @@ def read_env(value: Json, stored: Collection[str], findings: Findings) -> AgentE
         else:
             # The message does not show it: what is malformed may be a secret all the same.
             findings.problem(at, "wrong_type", 'expected a string or {"secret": "value"}')
-    _check_values({**plain, **secrets}, findings)
+    _check_values({**dict.fromkeys(kept, ""), **plain, **secrets}, findings)
     return AgentEnv(plain, secrets, frozenset(kept))
 
 
@@ -75,6 +77,8 @@ def shown_env(agent: Agent, *, with_secrets: bool) -> dict[str, Json]:
 def _check_name(name: str, at: str, findings: Findings) -> None:
     if not NAME.fullmatch(name):
         findings.problem(at, "env_name_invalid", "a name has ASCII letters, digits and _ only")
+    elif len(name) > MAX_NAME:
+        findings.problem(at, "env_name_too_long", f"{len(name)} characters, at most {MAX_NAME}")
     elif is_protected(name):
         findings.problem(at, "env_protected", f"${shorten(name)} is not for an agent to set")
 
@@ -83,7 +87,7 @@ def _check_values(values: Mapping[str, str], findings: Findings) -> None:
     total = 0
     for name, value in values.items():
         size = len(value.encode("utf-8", "surrogatepass"))
-        total += size
+        total += len(name.encode("utf-8", "surrogatepass")) + size
         if "\0" in value:
             findings.problem(f"env.{name}", "env_value_invalid", "a value has no NUL character")
         if size > MAX_VALUE_BYTES:

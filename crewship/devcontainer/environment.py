@@ -198,8 +198,10 @@ def apply_env(env: dict[str, str], entries: Iterable[tuple[str, str]]) -> None:
         env[name] = extend_path(value, env.get(name, DEFAULT_PATH)) if name == "PATH" else value
 
 
-def check_size(env: Mapping[str, str]) -> None:
-    """Raises EnvTooLarge where no process would start with ``env``."""
+def check_size(
+    env: Mapping[str, str], whose: str = "the image's environment", hint: str | None = None
+) -> None:
+    """Raises EnvTooLarge, in the words given, where no process would start with ``env``."""
     total = sum(len(f"{name}={value}".encode()) + 1 for name, value in env.items())
     if total > MAX_IMAGE_BYTES:
-        raise EnvTooLarge(f"the image's environment has {total} bytes, at most {MAX_IMAGE_BYTES}")
+        raise EnvTooLarge(f"{whose} has {total} bytes, at most {MAX_IMAGE_BYTES}", hint=hint)

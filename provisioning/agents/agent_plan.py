@@ -27,6 +27,7 @@ from provisioning.agents.agent_script import READ_SCRIPT, agent_script
 from provisioning.pipeline.context import AGENT_HOME, AGENT_UID
 
 WORKSPACE: Final = "/workspace"
+ENV_HINT: Final = "Shorten values of the agent's env, or those in the crew's remoteEnv."
 _LONGEST_SOURCE: Final = 100  # of a volume's name, as the config has it
 
 Env = Iterable[tuple[str, str]]
@@ -154,7 +155,7 @@ def agent_env(
     for name, value in changed.items():
         if not NAME.fullmatch(name) or "\0" in value:
             raise AgentEnvInvalid(f"The variable {name[:100]!r} can't be set.")
-    check_size(env)
+    check_size(env, "the agent's environment, with its image's,", hint=ENV_HINT)
     return changed
 
 

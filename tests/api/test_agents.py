@@ -101,6 +101,11 @@ def test_a_list_asks_as_often_for_many_as_for_one(
         ({"env": {"A": "é" * 16385}}, {("env.A", "env_value_too_large")}),
         ({"env": {f"A{n}": "x" * 30_000 for n in range(5)}}, {("env", "env_too_large")}),
         ({"env": {f"A{n}": "" for n in range(65)}}, {("env", "env_too_many")}),
+        ({"env": {"A" * 257: "x"}}, {("env." + "A" * 257, "env_name_too_long")}),
+        (
+            {"env": {f"{'A' * 254}{n:02}": "x" * 800 for n in range(63)}},
+            {("env", "env_too_large")},
+        ),
         (
             {"name": "!", "command": "", "env": {"": "", "IFS": {"secret": "\0"}}},
             {
@@ -119,7 +124,7 @@ def test_every_problem_is_answered_at_once_and_nothing_is_stored(
 
 
 def test_the_limits_themselves_are_fine(api: Api, path: str):
-    env = {f"A{n}": "" for n in range(63)} | {"B": "x" * 32768}
+    env = {f"{'A' * 254}{n:02}": "" for n in range(63)} | {"B": "x" * 32768}
     body = {"name": "w" * 50, "command": "x" * 4096, "env": env}
     assert api.alice.post(path, body).status_code == 201
 

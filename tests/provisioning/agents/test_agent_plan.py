@@ -102,8 +102,10 @@ def test_a_variable_that_can_not_be_is_refused(env: dict[str, str]) -> None:
 
 
 def test_more_than_a_process_takes_is_refused() -> None:
-    with pytest.raises(EnvTooLarge):
+    with pytest.raises(EnvTooLarge, match="the agent's environment") as caught:
         planned(env={f"V{n}": "x" * 30_000 for n in range(5)})
+    assert "of the agent's env," in caught.value.error_hint
+    assert "containerEnv" not in caught.value.error_hint
 
 
 def test_the_limits_are_the_crews_and_at_most_the_installations() -> None:
