@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from crewship.api.serializers import Warning
 from crewship.crews.agent_env import shown_env
 from crewship.crews.models import AgentStatus
 from crewship.devcontainer.types import Json
@@ -84,6 +85,12 @@ class AgentOutput(serializers.Serializer[Any]):
     @extend_schema_field(_ENV_OUT)
     def get_env(self, view: AgentView) -> dict[str, Json]:
         return shown_env(view.agent, with_secrets=self.context["with_secrets"])
+
+
+class SavedAgentOutput(AgentOutput):
+    """An agent as it was just saved; ``warnings`` only when there are any."""
+
+    warnings = Warning(many=True, required=False)
 
 
 class LogQuery(serializers.Serializer[dict[str, Any]]):

@@ -10,7 +10,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from crewship.api.agent_serializers import AgentInput, AgentOutput, LogQuery
+from crewship.api.agent_serializers import AgentInput, AgentOutput, LogQuery, SavedAgentOutput
+from crewship.api.ignored import ignored_fields
 from crewship.crews.agents import create_agent, update_agent
 from crewship.crews.models import Agent, Crew
 from crewship.crews.scope import CrewViewSet, find_agent
@@ -24,6 +25,8 @@ from provisioning.agents.log_feed import AgentLogFeed
 from provisioning.agents.removals import await_agent_removal, delete_agent
 from provisioning.agents.selectors import agent_log_tail, agent_views
 from provisioning.agents.services import start_agent, stop_agent
+
+KNOWN = frozenset({*AgentInput().fields, *SavedAgentOutput().fields})
 
 
 @extend_schema(tags=["agents"], parameters=WORKSPACE_PARAMETERS)
@@ -61,14 +64,14 @@ class AgentsViewSet(CrewViewSet):
         return paginator.get_paginated_response(_output(self.crew, page, self.scope.role))
 
     @extend_schema(
-        request=AgentInput, responses={201: AgentOutput, **problems(400, 403, 404, 409, 415)}
+        request=AgentInput, responses={201: SavedAgentOutput, **problems(400, 403, 404, 409, 415)}
     )
     def create(self, request: Request, crew_id: str) -> Response:
         """A new agent, stopped; all problems of its fields are answered at once."""
         body = AgentInput(data=request.data)
         body.is_valid(raise_exception=True)
         agent = create_agent(self.crew, body.validated_data, actor_role=self.scope.role)
-        return Response(self._one(agent), status=201)
+        return Response(self._saved(agent), status=201)
 
     @extend_schema(responses={200: AgentOutput, **problems(400, 404)})
     def retrieve(self, request: Request, crew_id: str, agent_id: str) -> Response:
@@ -76,14 +79,14 @@ class AgentsViewSet(CrewViewSet):
 
     @extend_schema(
         request=AgentInput(partial=True),
-        responses={200: AgentOutput, **problems(400, 403, 404, 415, 503)},
+        responses={200: SavedAgentOutput, **problems(400, 403, 404, 415, 503)},
     )
     def partial_update(self, request: Request, crew_id: str, agent_id: str) -> Response:
         """Change some fields, ``env`` as a whole; they take effect at the agent's next start."""
         body = AgentInput(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         agent = update_agent(self.agent, body.validated_data, actor_role=self.scope.role)
-        return Response(self._one(agent))
+        return Response(self._saved(agent))
 
     @extend_schema(responses={204: None, **problems(400, 403, 404)})
     def destroy(self, request: Request, crew_id: str, agent_id: str) -> Response:
@@ -128,6 +131,11 @@ class AgentsViewSet(CrewViewSet):
 
     def _one(self, agent: Agent) -> Any:  # Any: serialized data
         return _output(self.crew, [agent], self.scope.role)[0]
+
+    def _saved(self, agent: Agent) -> dict[str, Any]:  # Any: JSON, as SavedAgentOutput
+        ignored = ignored_fields(self.request.data, KNOWN)
+        warnings = {"warnings": [warning.as_dict() for warning in ignored]} if ignored else {}
+        return {**self._one(agent), **warnings}
 
 
 def _output(crew: Crew, agents: list[Agent], role: Role) -> Any:  # Any: serialized data

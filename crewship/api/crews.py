@@ -8,9 +8,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from crewship.api.ignored import ignored_fields
 from crewship.api.serializers import CrewInput, CrewOutput, DeletionQuery, SavedCrewOutput
 from crewship.crews.models import Crew
 from crewship.crews.scope import CrewViewSet
+from crewship.domain.errors import Problem
 from crewship.domain.roles import Action
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
@@ -18,6 +20,8 @@ from provisioning.agents.removals import await_removal
 from provisioning.authoring import Saved, save_crew
 from provisioning.deletion import Volumes, delete_crew
 from provisioning.selectors import short_statuses
+
+KNOWN = frozenset({*CrewInput().fields, *SavedCrewOutput.Meta.fields})
 
 
 @extend_schema(tags=["crews"], parameters=WORKSPACE_PARAMETERS)
@@ -55,7 +59,7 @@ class CrewsViewSet(CrewViewSet):
         body = CrewInput(data=request.data)
         body.is_valid(raise_exception=True)
         saved = save_crew(self.scope.workspace, body.validated_data, actor=self.scope.user)
-        return Response(saved_crew(saved), status=201)
+        return Response(saved_crew(saved, ignored_fields(request.data, KNOWN)), status=201)
 
     @extend_schema(responses={200: CrewOutput, **problems(400, 404)})
     def retrieve(self, request: Request, crew_id: str) -> Response:
@@ -71,7 +75,7 @@ class CrewsViewSet(CrewViewSet):
         body = CrewInput(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         saved = save_crew(self.crew, body.validated_data, actor=self.scope.user)
-        return Response(saved_crew(saved))
+        return Response(saved_crew(saved, ignored_fields(request.data, KNOWN)))
 
     @extend_schema(
         parameters=[DeletionQuery], responses={204: None, **problems(400, 403, 404, 409)}
@@ -92,7 +96,7 @@ def _output(crews: list[Crew], many: bool = True) -> Any:  # Any: serialized dat
     return CrewOutput(crews, many=many, context={"statuses": short_statuses(crews)}).data
 
 
-def saved_crew(saved: Saved) -> dict[str, Any]:  # Any: JSON
-    """As SavedCrewOutput."""
-    warnings = [warning.as_dict() for warning in saved.warnings]
+def saved_crew(saved: Saved, more: tuple[Problem, ...] = ()) -> dict[str, Any]:  # Any: JSON
+    """As SavedCrewOutput, with ``more`` after the warnings of the crew itself."""
+    warnings = [warning.as_dict() for warning in (*saved.warnings, *more)]
     return {**_output([saved.crew])[0], "warnings": warnings}

@@ -174,6 +174,7 @@ EXAMPLES: Final[Mapping[str, Any]] = {  # Any: JSON
     "AgentInputRequest": AGENT_INPUT,
     "PatchedAgentInputRequest": {"command": "python -m reviewer --verbose"},
     "AgentOutput": AGENT,
+    "SavedAgentOutput": AGENT,
     "ImageStatusOutput": {
         "cached_image": TAG,
         "running_digest": DIGEST,

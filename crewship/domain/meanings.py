@@ -129,6 +129,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "env_value_invalid": "A variable's value has a NUL character.",
     "env_value_too_large": "A variable's value is too long.",
     "feature_deprecated": "Warning: the feature's publisher calls it deprecated.",
+    "field_ignored": "Warning: a request has a field that its route does not know.",
     "file_twice": "Two files to import are the same text of a crew.",
     "file_unknown": "A file to import has a name that no tool looks for.",
     "hook_invalid": "A lifecycle command is no string, array or object of these.",

@@ -174,6 +174,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
+        "AgentStatus": "crewship.crews.models.AgentStatus",
         "JobState": "provisioning.states.JobState",
         "ProvisionStatus": "provisioning.states.ProvisionStatus",
         "Role": "crewship.workspaces.models.ROLE_CHOICES",
