@@ -14,7 +14,7 @@ from crewship.domain.roles import Action
 from crewship.web.pagination import NewestFirst
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
 from crewship.workspaces.actor import Via
-from crewship.workspaces.audit import AuditAction
+from crewship.workspaces.audit import AuditAction, trail_of
 from crewship.workspaces.models import AuditEvent
 from crewship.workspaces.views import WorkspaceViewSet
 
@@ -64,14 +64,14 @@ class AuditViewSet(WorkspaceViewSet):
         responses={200: AuditEventOutput(many=True), **problems(400, 403, 404)},
     )
     def list(self, request: Request) -> Response:
-        """What was done in the workspace, newest first. A filter that fits nothing is an empty
-        list."""
+        """What was done in the workspace, and its members' sign-ins and changed passwords,
+        newest first. A filter that fits nothing is an empty list."""
         paginator = NewestFirst()
         page = paginator.paginate_queryset(self._events(request), request, view=self)
         return paginator.get_paginated_response(AuditEventOutput(page, many=True).data)
 
     def _events(self, request: Request) -> QuerySet[AuditEvent]:
-        events = AuditEvent.objects.filter(workspace=self.scope.workspace)
+        events = trail_of(self.scope.workspace)
         asked = {name: request.query_params.get(name, "") for name in ("action", "target", "actor")}
         if any("\0" in value for value in asked.values()):  # PostgreSQL takes none
             return events.none()

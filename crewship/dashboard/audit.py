@@ -9,8 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from crewship.dashboard.scope import in_workspace
 from crewship.dashboard.shell import render_page
 from crewship.domain.roles import Action
-from crewship.workspaces.audit import AuditAction
-from crewship.workspaces.models import AuditEvent
+from crewship.workspaces.audit import AuditAction, trail_of
 from crewship.workspaces.scope import Scope
 
 PER_PAGE = 100
@@ -23,7 +22,7 @@ def audit(request: HttpRequest, scope: Scope) -> HttpResponse:
     kind = request.GET.get("kind", "")
     kind = kind if kind in KINDS else ""
     search = request.GET.get("q", "").strip().replace("\0", "")[:100]
-    events = AuditEvent.objects.filter(workspace=scope.workspace)
+    events = trail_of(scope.workspace)
     if kind:
         events = events.filter(action__startswith=f"{kind}.")
     if search:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import PasswordChangeForm
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -98,7 +99,8 @@ def change_password(request: HttpRequest) -> HttpResponse:
         form.add_error(None, "Too many attempts. Wait five minutes, then try again.")
     elif request.method == "POST" and form.is_valid():
         forget_attempts(guesses)
-        form.save()
+        with transaction.atomic():  # the trail's row, too
+            form.save()
         update_session_auth_hash(request, user)
         messages.success(request, "Your password is changed. Other browsers are signed out.")
         return redirect("dashboard:password")

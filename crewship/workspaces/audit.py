@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import models
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from crewship.web.requests import current_request_id
 from crewship.workspaces.actor import who_acts
-from crewship.workspaces.models import AuditEvent, User, Workspace
+from crewship.workspaces.models import AuditEvent, Membership, User, Workspace
 
 
 class AuditAction(models.TextChoices):
@@ -45,11 +47,18 @@ class AuditAction(models.TextChoices):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105  # no password
     WORKSPACE_CREATED = "workspace.created"
     WORKSPACE_DELETED = "workspace.deleted"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105  # no password
     SIGNED_IN = "session.signed_in"
     SIGNED_OUT = "session.signed_out"
     SIGN_IN_FAILED = "session.sign_in_failed"
 
 
+_OF_ACCOUNTS: Final = (
+    AuditAction.PASSWORD_CHANGED,
+    AuditAction.SIGNED_IN,
+    AuditAction.SIGNED_OUT,
+    AuditAction.SIGN_IN_FAILED,
+)
 _TYPES: Final = {
     "apitoken": "token",
     "cachedimage": "image",
@@ -65,12 +74,13 @@ def note(
     *,
     workspace: Workspace | None,
     label: str = "",
+    actor: User | None = None,
     **data: Any,  # Any: JSON
 ) -> AuditEvent:
     """The trail has the act, if the transaction around it commits. ``label`` is what people call
-    the target, else its ``str``."""
+    the target, else its ``str``; ``actor`` is for who is not signed in yet."""
     acting = who_acts()
-    user = acting.user
+    user = actor or acting.user
     kind = target._meta.model_name or "" if target is not None else ""
     return AuditEvent.objects.create(
         workspace=workspace,
@@ -85,6 +95,18 @@ def note(
         target_label=(label or str(target or ""))[:_LABEL],
         data=data,
         request_id=current_request_id(),
+    )
+
+
+def trail_of(workspace: Workspace) -> QuerySet[AuditEvent]:
+    """What was done in the workspace, and what its members did with their accounts since they are
+    in it: sign-ins, also failed ones at their emails, and changed passwords."""
+    since = Membership.objects.filter(workspace=workspace, created_at__lte=OuterRef("at"))
+    theirs = Exists(since.filter(user=OuterRef("actor"))) | Exists(
+        since.filter(user__email__iexact=OuterRef("target_label"))
+    )
+    return AuditEvent.objects.filter(
+        Q(workspace=workspace) | Q(theirs, workspace=None, action__in=_OF_ACCOUNTS)
     )
 
 
@@ -106,3 +128,11 @@ def _sign_in_failed(  # the arguments are the signal's
     """The email that was tried, as far as it may be one; never the password."""
     tried = str(credentials.get("username") or credentials.get("email") or "")
     note(AuditAction.SIGN_IN_FAILED, None, workspace=None, label=tried.replace("\0", "?"))
+
+
+@receiver(post_save, sender=User)
+def _password_changed(sender: Any, instance: User, created: bool, **kwargs: Any) -> None:
+    """In the dashboard, the admin and by ``manage.py changepassword`` alike. Django keeps the raw
+    password in ``_password`` until it is saved, and none where it just renews the hash."""
+    if not created and instance._password is not None:  # type: ignore[attr-defined]
+        note(AuditAction.PASSWORD_CHANGED, instance, workspace=None)

@@ -136,7 +136,15 @@ def accept_as_new(secret: str, *, name: str, password: str) -> Membership:
     membership = Membership.objects.create(
         workspace=invitation.workspace, user=user, role=invitation.role
     )
-    note_member(AuditAction.MEMBER_ADDED, membership, role=membership.role, by="invitation")
+    note(
+        AuditAction.MEMBER_ADDED,
+        membership,
+        workspace=invitation.workspace,
+        label=user.email,
+        actor=user,
+        role=membership.role,
+        by="invitation",
+    )
     return membership
 
 
