@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -113,7 +114,11 @@ def remove_member(*, membership: Membership, actor_role: Role) -> None:
     membership.delete()
 
 
-def note_member(action: AuditAction, membership: Membership, **roles: str) -> None:
+def note_member(
+    action: AuditAction,
+    membership: Membership,
+    **roles: Any,  # Any: JSON
+) -> None:
     """The trail knows a member by the email."""
     label = membership.user.email
     note(action, membership, workspace=membership.workspace, label=label, **roles)
