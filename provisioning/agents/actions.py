@@ -35,6 +35,7 @@ from crewship.engine.running import ContainerState
 from provisioning.agents.agent_image import image_for, known_image, refuse_if_none_comes
 from provisioning.agents.agent_logs import AgentLogs
 from provisioning.agents.agent_plan import AgentPlan, ImageFacts, container_name, plan_agent
+from provisioning.agents.engine_texts import without_host_paths
 from provisioning.agents.host_rows import (
     containers_of,
     ensure_network,
@@ -270,7 +271,9 @@ class AgentActions:
     def _fail(self, agent: Agent, error: CrewshipError) -> None:
         self._end(agent)
         self._plans.pop(agent.pk, None)
-        text = clean_text(f"{error.message} {error.error_hint}".strip())[:MAX_ERROR]
+        log.warning("%s could not be started: %s", agent.pk, error.message)
+        text = clean_text(f"{without_host_paths(error.message)} {error.error_hint}".strip())
+        text = text[:MAX_ERROR]
         self._logs.say(agent.pk, f"the agent could not be started: {text}")
         self._finish(agent, AgentStatus.FAILED, error=text, **NOTHING)
 
