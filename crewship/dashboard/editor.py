@@ -167,6 +167,7 @@ def _page(
         "crlf": data.get(CRLF_FILE, ""),
         "findings": findings or find_problems(crew, values, unfinished=True),
         "edited": edited,
+        "refused": data.get("action") == "save" and not edited,
         "stored": _stored_differs(crew, values) if edited else [],
         "images": images_on_offer(),
         "limits": [form[name] for name in AGENT_LIMITS],

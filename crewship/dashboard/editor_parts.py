@@ -45,11 +45,12 @@ def check_texts(request: HttpRequest, scope: Scope) -> JsonResponse:
     crew = posted_crew(request, scope)
     findings = find_problems(crew, request.POST, unfinished=True)
     context = {"findings": findings, **parts_context(posted_texts(request.POST))}
-    fragments = ("findings", "features", "tools", "image")
+    fragments = ("findings", "features", "tools")
     body: dict[str, Any] = {  # Any: JSON
         name: render_to_string(f"dashboard/editor/_{name}.html", context) for name in fragments
     }
     body |= {
+        "image": context["parts"].image,
         "summary": findings.summary,
         "problems": findings.problems,
         "marks": [finding.as_mark() for finding in findings.shown],

@@ -253,3 +253,13 @@ def test_events_are_json_without_html(browse: Browse, running: ProvisionJob):
     assert answer["Content-Type"] == "application/json"
     kinds = [event["kind"] for event in json.loads(answer.content)["events"]]
     assert kinds == list(JobEvent.objects.order_by("seq").values_list("kind", flat=True))
+
+
+def test_a_config_that_changed_after_its_build_says_so(
+    cast: Cast, browse: Browse, make_job: JobMaker
+):
+    assert "Not built" in browse.vera.get(PAGE).content.decode()
+    make_job(cast.crew, JobState.COMPLETED)
+    cast.crew.config_hash = "f" * 64
+    cast.crew.save()
+    assert "Config changed, not built yet" in browse.vera.get(PAGE).content.decode()

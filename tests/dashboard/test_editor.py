@@ -246,3 +246,10 @@ def test_what_becomes_of_volumes_is_said(browse: Browse, cast: Cast, host: Docke
     browse.adam.post(path, {"slug": "backend", "volumes": said})
     assert Crew.objects.filter(pk=cast.crew.pk).exists() == (said == "")
     assert AgentVolume.objects.filter(delete_at=None).exists() == (said != "delete")
+
+
+def test_a_refused_save_leads_to_its_problems(browse: Browse, cast: Cast):
+    posted = {"name": "New", "slug": "new", "devcontainer_config": "{", "action": "save"}
+    page = browse.mona.post("/w/acme/crews/new", posted).content.decode()
+    assert "Not saved: problems" in page
+    assert 'aria-labelledby="findings-title" tabindex="-1" autofocus' in page

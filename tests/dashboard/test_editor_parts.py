@@ -52,6 +52,10 @@ def test_warnings_have_places_too(browse: Browse):
     assert found["summary"] == "1 warning"
 
 
+def test_the_base_image_is_given_as_it_is_written(browse: Browse):
+    assert check(browse, '{"image": "a&b<c"}')["image"] == "a&b<c"
+
+
 def test_keys_called_like_fields_are_marked_in_the_text(browse: Browse):
     found = check(browse, '{"name": 1, "slug": 2, "mise_config": 3}')
     assert [m["field"] for m in found["marks"]] == ["devcontainer_config"]
