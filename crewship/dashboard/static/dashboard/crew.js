@@ -24,6 +24,7 @@ class CrewLive extends HTMLElement {
     this.onAgents = (event) => event.detail.crew_id === this.dataset.crew && this.refreshSoon();
     document.addEventListener("crewship:crew", this.onCrew);
     document.addEventListener("crewship:agents", this.onAgents);
+    document.addEventListener("crewship:no-access", () => this.stop(), { once: true });
     this.ticking = setInterval(() => this.tick(), 1000);
     this.tick();
     if (this.dataset.active === "true") this.follow();
@@ -32,11 +33,16 @@ class CrewLive extends HTMLElement {
   disconnectedCallback() {
     document.removeEventListener("crewship:crew", this.onCrew);
     document.removeEventListener("crewship:agents", this.onAgents);
+    this.stop();
+    this.log?.close();
+  }
+
+  stop() {
     clearInterval(this.ticking);
     clearInterval(this.polling);
     clearTimeout(this.gathering);
     this.stream?.close();
-    this.log?.close();
+    this.stream = this.polling = null;
   }
 
   follow() {

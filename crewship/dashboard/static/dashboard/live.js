@@ -56,6 +56,11 @@ function poll() {
   if (!document.hidden) refresh();
 }
 
+document.addEventListener("crewship:no-access", () => {
+  clearInterval(polling);
+  clearTimeout(gathering);
+});
+
 if (live) {
   new Stream({
     address: () => events,

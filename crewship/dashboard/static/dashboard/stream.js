@@ -4,6 +4,8 @@
 // Browsers open at most six connections to a host over HTTP/1.1; a stream in every hidden tab
 // would use them up and the seventh request would wait for ever.
 
+import { checkAccess } from "./access.js";
+
 const BACK_OFF_MS = [500, 1000, 2000, 5000, 10000];
 
 export class Stream {
@@ -16,6 +18,7 @@ export class Stream {
     document.addEventListener("visibilitychange", this.seen);
     this.online = () => this.reconnectNow();
     window.addEventListener("online", this.online);
+    document.addEventListener("crewship:no-access", () => this.close(), { once: true });
     if (!document.hidden) this.connect();
   }
 
@@ -30,6 +33,7 @@ export class Stream {
     };
     source.onerror = () => {
       if (this.source !== source) return;
+      if (source.readyState === EventSource.CLOSED) checkAccess(); // an answer, and a refusing one
       this.disconnect();
       this.failures += 1;
       if (this.failures > 1) this.onDown();

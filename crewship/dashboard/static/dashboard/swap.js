@@ -1,14 +1,17 @@
 // Parts of the page, made by the server, put in place of the old ones by their ids.
 
+import { checkAccess, hasAccess } from "./access.js";
 import { refreshAges } from "./shell.js";
 
 export async function fetchPart(url) {
+  if (!hasAccess()) throw new Error(`${url}: no access`);
   const answer = await fetch(url, { headers: { Accept: "text/html" }, credentials: "same-origin" });
   if (answer.redirected && new URL(answer.url).pathname === "/sign-in") {
     // The session ended. A page with unsaved edits says so and stays.
     if (document.dispatchEvent(new CustomEvent("crewship:signed-out", { cancelable: true }))) location.reload();
     throw new Error(`${url}: signed out`);
   }
+  if (answer.status === 403 || answer.status === 404) checkAccess();
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
@@ -29,6 +32,7 @@ export function swap(id, from) {
   [...fresh.querySelectorAll("details")].forEach((item, index) => (item.open ||= opened[index] ?? false));
   refreshAges(fresh);
   window.htmx?.process(fresh);
+  document.dispatchEvent(new CustomEvent("crewship:swapped"));
   if (place) (findPlace(place, fresh) ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 

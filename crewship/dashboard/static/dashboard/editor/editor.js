@@ -33,6 +33,7 @@ async function askServer(url, options = {}) {
   const response = await fetch(url, { headers: { "X-Requested-With": "fetch" }, ...options });
   if (response.redirected) throw new Error(SIGNED_OUT);
   if (response.ok) return response;
+  if (response.status === 404) throw new Error("The crew is gone, or you have no access to this workspace any more.");
   throw new Error(response.status === 403 ? "You may not edit crews here any more." : `The server answered ${response.status}.`);
 }
 
