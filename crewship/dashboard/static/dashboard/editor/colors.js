@@ -19,11 +19,15 @@ export class Colors {
   }
 
   paint(toml, marks = []) {
-    for (const [kind, range] of this.ranges) highlights.get(kind).delete(range);
-    this.ranges = [];
+    this.clear();
     if (!highlights.size) return;
     for (const [kind, start, end] of tokens(this.node.data, toml)) this.add(kind, start, end);
     for (const mark of marks) this.add(mark.problem ? "problem" : "warning", mark.start, Math.max(mark.end, mark.start + 1));
+  }
+
+  clear() {
+    for (const [kind, range] of this.ranges) highlights.get(kind).delete(range);
+    this.ranges = [];
   }
 
   add(kind, start, end) {
