@@ -127,7 +127,7 @@ def test_a_referenced_image_is_409_with_the_callers_crews(
     before = all_rows()
     body = problem(api.adam.delete(f"/cache/images/{TAG}"), 409, "image_referenced")
     assert body["crew_ids"] == sorted([cast.crew.pk, second.pk])
-    assert body["hint"].startswith("Rebuild the crews in crew_ids")
+    assert body["hint"].startswith("Change the config of the crews in crew_ids")
     assert all_rows() == before
 
 
