@@ -3,6 +3,7 @@
 // agent printed is only ever text.
 
 import { appendLine } from "./ansi.js";
+import { Follower } from "./follower.js";
 import { fetchPart, swap } from "./swap.js";
 
 const BLOCK_LINES = 200;
@@ -15,21 +16,12 @@ class AgentLog extends HTMLElement {
   connectedCallback() {
     this.pane = this.querySelector(".log");
     this.reload = this.querySelector("[data-reload]");
-    this.follow = this.querySelector("[data-toggle=follow]");
-    this.follow.parentElement.hidden = false;
-    this.following = true;
     this.failures = 0;
     this.gone = new AbortController();
     const { signal } = this.gone;
-    this.follow.addEventListener("change", () => {
-      this.following = this.follow.checked;
-      this.scrollDown();
-    }, { signal });
-    // Only what a person does ends the following, not a change of the height.
-    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {
-      this.pane.addEventListener(kind, () => (this.acted = performance.now()), { signal, passive: true });
-    }
-    this.pane.addEventListener("scroll", () => this.scrolled(), { signal, passive: true });
+    const follow = this.querySelector("[data-toggle=follow]");
+    follow.parentElement.hidden = false;
+    this.follower = new Follower(this.pane, follow, signal);
     document.addEventListener("visibilitychange", () => this.seen(), { signal });
     document.addEventListener("crewship:agents", ({ detail }) => {
       if (detail.crew_id === this.dataset.crew) this.gathering ??= setTimeout(() => this.refresh(), GATHER_MS);
@@ -37,7 +29,7 @@ class AgentLog extends HTMLElement {
     // A page that is kept for the back button gets a new stream when it is shown again.
     window.addEventListener("pagehide", () => this.disconnect(), { signal });
     window.addEventListener("pageshow", () => this.seen(), { signal });
-    this.scrollDown();
+    this.follower.scrollDown();
     this.seen();
   }
 
@@ -109,7 +101,7 @@ class AgentLog extends HTMLElement {
       at += some.length;
     }
     while (this.pane.childElementCount > MAX_BLOCKS) this.pane.firstElementChild.remove();
-    if (this.following) this.scrollSoon();
+    if (this.follower.on) this.follower.scrollSoon();
     else if (this.pane.scrollTop === 0) this.pane.scrollTop = top;
   }
 
@@ -121,28 +113,6 @@ class AgentLog extends HTMLElement {
     block.dataset.lines = 0;
     this.pane.append(block);
     return block;
-  }
-
-  scrollDown() {
-    if (this.following) this.pane.scrollTop = this.pane.scrollHeight;
-  }
-
-  scrollSoon() {
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null;
-      this.scrollDown();
-    });
-  }
-
-  scrolled() {
-    const atEnd = this.pane.scrollHeight - this.pane.scrollTop - this.pane.clientHeight < 40;
-    const goingUp = this.pane.scrollTop < (this.lastTop ?? 0);
-    this.lastTop = this.pane.scrollTop;
-    const byHand = performance.now() - (this.acted ?? -Infinity) < 1000;
-    if (atEnd && byHand) this.following = true;
-    else if (goingUp && byHand) this.following = false;
-    else if (this.following && !atEnd) this.scrollSoon();
-    this.follow.checked = this.following;
   }
 
   // The crew's agents changed: the page's head says how this one stands.

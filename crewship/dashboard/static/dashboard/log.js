@@ -1,6 +1,7 @@
 // The log pane: appends events, loads earlier ones, follows, wraps, searches.
 
 import { appendLine } from "./ansi.js";
+import { Follower } from "./follower.js";
 
 const CHUNK_LINES = 200;
 const LOAD_ALL_UNDER = 20; // portions; a longer log waits until somebody asks
@@ -16,8 +17,7 @@ export class Log {
     this.found = [];
     this.abort = new AbortController();
     this.wireTools(root.querySelector("crew-log-tools"));
-    this.following = true;
-    this.scrollDown();
+    this.follower.scrollDown();
     if (this.pane.dataset.earlier === "true") this.loadAll(LOAD_ALL_UNDER);
   }
 
@@ -27,23 +27,17 @@ export class Log {
 
   wireTools(tools) {
     const { signal } = this.abort;
-    this.follow = tools.querySelector("[data-toggle=follow]");
+    const follow = tools.querySelector("[data-toggle=follow]");
     const wrap = tools.querySelector("[data-toggle=wrap]");
     this.search = tools.querySelector(".log-search");
     this.input = this.search.querySelector("input");
     this.output = this.search.querySelector("output");
-    for (const item of [this.search, this.follow.parentElement, wrap.parentElement]) item.hidden = false;
-    this.follow.addEventListener("change", () => {
-      this.following = this.follow.checked;
-      this.scrollDown();
-    }, { signal });
+    for (const item of [this.search, follow.parentElement, wrap.parentElement]) item.hidden = false;
+    this.follower = new Follower(this.pane, follow, signal);
     wrap.addEventListener("change", () => this.pane.classList.toggle("wrap", wrap.checked), { signal });
-    // Blocks that were not laid out yet change the height, and with it the position: only what a
-    // person does ends the following.
-    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) {
-      this.pane.addEventListener(kind, () => (this.acted = performance.now()), { signal, passive: true });
-    }
-    this.pane.addEventListener("scroll", () => this.scrolled(), { signal, passive: true });
+    this.pane.addEventListener("scroll", () => {
+      if (this.pane.scrollTop < 200 && this.follower.goesUpByHand) this.loadAll(1);
+    }, { signal, passive: true });
     this.earlier.addEventListener("click", () => this.loadAll(1), { signal });
     this.input.addEventListener("input", () => {
       clearTimeout(this.typing);
@@ -64,7 +58,7 @@ export class Log {
     const last = this.body.lastElementChild;
     const node = place(event, last);
     if (node) this.body.append(node);
-    if (this.following) this.scrollSoon();
+    if (this.follower.on) this.follower.scrollSoon();
     if (this.input.value) {
       clearTimeout(this.typing);
       this.typing = setTimeout(() => this.find(false), 500);
@@ -101,33 +95,9 @@ export class Log {
     if (events.length) this.first = events[0].seq;
     this.pane.dataset.earlier = String(earlier);
     this.earlier.hidden = !earlier;
-    if (this.following) this.scrollDown();
+    if (this.follower.on) this.follower.scrollDown();
     else this.pane.scrollTop = this.pane.scrollHeight - fromEnd;
     return true;
-  }
-
-  // -- following
-  scrollDown() {
-    if (this.following) this.pane.scrollTop = this.pane.scrollHeight;
-  }
-
-  scrollSoon() {
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null;
-      this.scrollDown();
-    });
-  }
-
-  scrolled() {
-    const atEnd = this.pane.scrollHeight - this.pane.scrollTop - this.pane.clientHeight < 40;
-    const goingUp = this.pane.scrollTop < (this.lastTop ?? 0);
-    this.lastTop = this.pane.scrollTop;
-    const byHand = performance.now() - (this.acted ?? -Infinity) < 1000;
-    if (atEnd && (byHand || this.following)) this.following = true;
-    else if (goingUp && byHand) this.following = false;
-    else if (this.following) this.scrollSoon();
-    this.follow.checked = this.following;
-    if (this.pane.scrollTop < 200 && goingUp && byHand) this.loadAll(1);
   }
 
   // -- searching: ranges and highlights, the log's nodes stay as they are
@@ -167,7 +137,7 @@ export class Log {
     this.current = (this.current + by + this.found.length) % this.found.length;
     const range = this.found[this.current];
     if (globalThis.CSS?.highlights) CSS.highlights.set("log-current", new Highlight(range));
-    this.following = this.follow.checked = false;
+    this.follower.stop();
     range.startContainer.parentElement.scrollIntoView({ block: "nearest" });
     const box = range.getBoundingClientRect();
     const frame = this.pane.getBoundingClientRect();
