@@ -23,6 +23,7 @@ from crewship.web.sse import EventStreamRenderer, Hub, News, event_stream, frame
 from crewship.workspaces.standing import standing_of
 from crewship.workspaces.views import WorkspaceViewSet
 from provisioning.board import Board, Place, Portion, events_after, workspace_board
+from provisioning.history import event_json
 
 BOARD_GATHER_S = 0.4  # a workspace with many builds changes all the time
 _EVENT_ID = re.compile(r"(job_[A-Za-z0-9_-]{1,64}):([0-9]{1,9})")
@@ -65,18 +66,7 @@ def _event_frames(portion: Portion) -> list[bytes]:
     """Output lines have their colours and no other control character: it is how they are stored
     (``provisioning/pipeline/output.py``)."""
     return [
-        frame(
-            event.kind,
-            {
-                "job_id": event.job_id,
-                "seq": event.seq,
-                "kind": event.kind,
-                "step": event.step,
-                "at": event.at,
-                "data": event.data,
-            },
-            f"{event.job_id}:{event.seq}",
-        )
+        frame(event.kind, event_json(event), f"{event.job_id}:{event.seq}")
         for event in portion.events
     ]
 
