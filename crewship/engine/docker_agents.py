@@ -8,7 +8,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from crewship.domain.errors import ContainerGone
-from crewship.engine.docker_containers import DockerContainers, shell_needed
+from crewship.engine.docker_containers import DockerContainers, limits, shell_needed
 from crewship.engine.docker_errors import engine_errors
 from crewship.engine.running import AgentSpec, ContainerState, SharedVolume
 
@@ -87,13 +87,7 @@ def _create_body(spec: AgentSpec) -> dict[str, Any]:  # Any: JSON
         "Mounts": [_mount(volume) for volume in spec.volumes],
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
     }
-    if spec.memory_bytes is not None:
-        # Equal to Memory: no swap beyond it.
-        host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
-    if spec.nano_cpus is not None:
-        host["NanoCpus"] = spec.nano_cpus
-    if spec.pids_limit is not None:
-        host["PidsLimit"] = spec.pids_limit
+    host |= limits(spec.memory_bytes, spec.nano_cpus, spec.pids_limit)
     return {
         "Image": spec.image,
         "User": spec.user,

@@ -101,6 +101,18 @@ def shell_needed() -> Iterator[None]:
         raise
 
 
+def limits(memory_bytes: int | None, nano_cpus: int | None, pids: int | None) -> dict[str, int]:
+    """The part of a HostConfig that bounds a container; None is no bound."""
+    # MemorySwap equal to Memory: no swap beyond it.
+    bounds = {
+        "Memory": memory_bytes,
+        "MemorySwap": memory_bytes,
+        "NanoCpus": nano_cpus,
+        "PidsLimit": pids,
+    }
+    return {name: value for name, value in bounds.items() if value is not None}
+
+
 def _create_body(spec: ContainerSpec) -> dict[str, Any]:  # Any: JSON
     host: dict[str, Any] = {  # Any: JSON
         "NetworkMode": spec.network,
@@ -108,13 +120,7 @@ def _create_body(spec: ContainerSpec) -> dict[str, Any]:  # Any: JSON
         "Init": False,
         "Mounts": [_mount_body(mount) for mount in spec.mounts],
     }
-    if spec.memory_bytes is not None:
-        # Equal to Memory: no swap beyond it.
-        host |= {"Memory": spec.memory_bytes, "MemorySwap": spec.memory_bytes}
-    if spec.nano_cpus is not None:
-        host["NanoCpus"] = spec.nano_cpus
-    if spec.pids_limit is not None:
-        host["PidsLimit"] = spec.pids_limit
+    host |= limits(spec.memory_bytes, spec.nano_cpus, spec.pids_limit)
     return {
         "Image": spec.image,
         "User": "0:0",
