@@ -27,7 +27,8 @@ import redis
 
 from crewship.cli.account import read_account
 from crewship.cli.marks import BROKEN, OK, WARNING, Mark
-from crewship.cli.terminal import duration, size
+from crewship.cli.terminal import size
+from crewship.domain.durations import duration
 from crewship.domain.errors import ConfigError, EngineError, MiseUnavailable, RegistryError
 from crewship.engine.base import EngineInfo
 from crewship.registry.mise import NPM_PINS, MiseSource

@@ -121,19 +121,6 @@ def size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
-def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
 def age(since: timedelta) -> str:
     """``just now``, ``5 min ago``, ``3 h ago``, ``12 days ago``."""
     minutes = int(since.total_seconds() // 60)

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from crewship.cli.marks import DONE, RUNNING, WAITING
 from crewship.cli.progress import Progress, Step
-from crewship.cli.terminal import console, duration, note
+from crewship.cli.terminal import console, note
+from crewship.domain.durations import duration
 
 TAIL_LINES: Final = 200  # kept for a terminal of any height
 REFRESHES_A_SECOND: Final = 4

@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from crewship.dashboard.ansi import render_line
+from crewship.domain.durations import duration
 from crewship.domain.roles import Role
 
 register = template.Library()
@@ -80,19 +81,10 @@ def _span_up(seconds: float) -> str:
     return f"{math.ceil(seconds)} s"
 
 
-@register.filter
-def duration(seconds: float | None) -> str:
-    """As exact as is useful: ``0.4 s``, ``41 s``, ``3 min 07 s``, ``1 h 02 min``."""
-    if seconds is None:
-        return ""
-    if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+@register.filter("duration")
+def duration_or_nothing(seconds: float | None) -> str:
+    """``41 s``; nothing for what has no duration yet."""
+    return "" if seconds is None else duration(seconds)
 
 
 @register.filter
