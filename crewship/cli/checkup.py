@@ -31,6 +31,7 @@ from crewship.cli.terminal import size
 from crewship.domain.durations import duration
 from crewship.domain.errors import ConfigError, EngineError, MiseUnavailable, RegistryError
 from crewship.engine.base import EngineInfo
+from crewship.engine.disk import engine_disk
 from crewship.registry.mise import NPM_PINS, MiseSource
 from crewship.registry.npmrc import npm_settings
 from crewship.registry.options import RegistryOptions
@@ -83,8 +84,18 @@ def engine(options: Options) -> Iterable[Finding]:
     else:
         yield Finding("engine", OK, what)
     yield from engine_clock(info)
-    if info.data_root and Path(info.data_root).is_dir():
-        yield disk("engine disk", Path(info.data_root))
+    yield engine_room(info, options)
+
+
+def engine_room(info: EngineInfo, options: Options) -> Finding:
+    """The disk with the images: builds stop at its floor, where it can be seen."""
+    if seen := engine_disk(info, options.engine_disk):
+        return disk("engine disk", Path(seen.root))
+    where = options.engine_disk or info.data_root or "its data root"
+    text = f"unchecked: {where} of the engine is not seen on this machine"
+    return Finding(
+        "engine disk", WARNING, text, "Mount it here and name it in CREWSHIP_ENGINE_DISK."
+    )
 
 
 def engine_clock(info: EngineInfo) -> Iterable[Finding]:

@@ -23,6 +23,8 @@ class EngineInfo:
     storage_driver: str  # "overlay2"
     data_root: str = ""  # where it keeps images, on its own machine; empty: not told
     clock: str = ""  # its time when it was asked, RFC 3339; empty: not told
+    memory_bytes: int = 0  # of its machine; 0: not told
+    on_this_machine: bool = False  # reached without a network, and the names of both are equal
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,13 @@ the calls about one noun, and this one puts them together.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from threading import Event
 from typing import cast
+from urllib.parse import urlsplit
 
+import docker
 from docker.utils import kwargs_from_env
 
 from crewship.domain.errors import EngineUnreachable
@@ -50,6 +53,9 @@ class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPla
             storage_driver=info["Driver"],
             data_root=info.get("DockerRootDir", ""),
             clock=info.get("SystemTime", ""),
+            memory_bytes=info.get("MemTotal", 0),
+            # A socket may lead into a virtual machine (Docker Desktop) or a container's host.
+            on_this_machine=_is_local(self._quick) and info.get("Name") == socket.gethostname(),
         )
 
     def events(self, cancel: Event) -> Iterator[EngineEvent]:
@@ -66,6 +72,12 @@ class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPla
                     yield _event(item)
         if not cancel.is_set():
             raise EngineUnreachable("The Docker engine went away while its events were watched.")
+
+
+def _is_local(client: docker.APIClient) -> bool:
+    url = urlsplit(client.base_url)
+    # The SDK calls a Unix socket http+docker://localhost, and one through ssh http+docker://ssh.
+    return url.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _event(item: Item) -> EngineEvent:

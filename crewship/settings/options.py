@@ -35,6 +35,7 @@ class Limits:
     job_timeout_s: int = 7200
     build_memory_mb: int = 0  # 0: no limit
     build_pids: int = 4096
+    disk_floor_mb: int = 2000  # builds leave this (or 5 %, if less) of the engine's disk free
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Options:
     host_name: str  # this machine's name among the Docker hosts
     cache_scope: str  # "host" | "workspace"
     build_network: str
+    engine_disk: str  # where the engine's data root is on this machine; "": found by itself
     mise_source: str  # "npm" | a path | a URL with #sha256=<hex>
     mise_env: dict[str, str]  # given to mise at install, e.g. MISE_NODE_MIRROR_URL
     policy: Policy
@@ -106,6 +108,7 @@ def read_options(base_dir: Path) -> Options:
         host_name=env.text("CREWSHIP_HOST", "local"),
         cache_scope=scope,
         build_network=env.text("CREWSHIP_BUILD_NETWORK", BUILD_NETWORK),
+        engine_disk=env.text("CREWSHIP_ENGINE_DISK"),
         mise_source=env.text("CREWSHIP_MISE_SOURCE", "npm"),
         mise_env=env.pairs("CREWSHIP_MISE_ENV"),
         policy=_read_policy(),
@@ -150,6 +153,7 @@ def _read_limits() -> Limits:
         job_timeout_s=env.integer("CREWSHIP_JOB_TIMEOUT", usual.job_timeout_s, least=1),
         build_memory_mb=env.integer("CREWSHIP_BUILD_MEMORY_MB", usual.build_memory_mb),
         build_pids=env.integer("CREWSHIP_BUILD_PIDS", usual.build_pids, least=64),
+        disk_floor_mb=env.integer("CREWSHIP_DISK_FLOOR_MB", usual.disk_floor_mb),
     )
 
 

@@ -51,8 +51,21 @@ def test_an_engine_is_told_with_version_and_storage(
     info = replace(engine.info(), version="27.1", storage_driver="overlay2", data_root="/nowhere")
     monkeypatch.setattr(engine, "info", lambda: info)
     monkeypatch.setattr(checkup, "host_engine", lambda: engine)
-    found = only(checkup.engine(set_options()))
+    found = next(iter(checkup.engine(set_options())))
     assert found.text == "27.1 on linux/amd64, storage overlay2"
+
+
+def test_an_engine_disk_that_is_not_seen_is_unchecked(set_options: SetOptions) -> None:
+    info = replace(FakeEngine().info(), data_root="/var/lib/docker", on_this_machine=False)
+    found = checkup.engine_room(info, set_options())
+    assert (found.name, found.mark.word) == ("engine disk", "warning")
+    assert "unchecked" in found.text
+    assert "CREWSHIP_ENGINE_DISK" in found.hint
+
+
+def test_an_engine_disk_may_be_named(set_options: SetOptions, tmp_path: Path) -> None:
+    found = checkup.engine_room(FakeEngine().info(), set_options(engine_disk=str(tmp_path)))
+    assert f"free at {tmp_path}" in found.text
 
 
 @pytest.mark.parametrize("clock", ["2001-01-01T00:00:00.123456789Z", "2001-01-01T02:00:00+02:00"])
