@@ -29,11 +29,11 @@ demo: setup ## start everything, provision a real crew, keep serving (ONCE=1: st
 test: $(PARTS:%=test-%) ## run every test part, long tests in their short form
 
 test-unit: python ## fast tests: no engine, no network
-	$(PYTEST) -n auto -m "not engine and not registry and not cli and not agents and not browser and not chaos and not long and not published"
+	$(PYTEST) -n auto -m "not engine and not registry and not postgres and not cli and not agents and not browser and not chaos and not long and not published"
 
-test-integration: setup ## tests with a real Docker engine and a real registry
-	@.ci/test-tools.sh registry
-	$(PYTEST) -m "(engine or registry) and not (cli or agents or browser or chaos or long)"
+test-integration: setup ## tests with a real Docker engine, registry and PostgreSQL
+	@.ci/test-tools.sh registry postgres
+	$(PYTEST) -m "(engine or registry or postgres) and not (cli or agents or browser or chaos or long)"
 
 test-cli: setup ## the crewship command against a real server
 	@.ci/test-tools.sh registry cli
@@ -48,11 +48,11 @@ test-browser: setup ## Chromium against a real server
 	$(PYTEST) -m "browser and not long"
 
 test-chaos: setup ## killed processes, cut connections (short form)
-	@.ci/test-tools.sh registry
+	@.ci/test-tools.sh registry postgres
 	$(PYTEST) -m "chaos and not long"
 
 test-long: setup ## the long tests in full
-	@.ci/test-tools.sh registry cli browser
+	@.ci/test-tools.sh registry postgres cli browser
 	$(PYTEST) -m "long"
 
 test-published: setup ## published features with their real install.sh: CREWSHIP_TEST_FEATURES=DIR

@@ -26,13 +26,18 @@ from crewship.settings.options import Options
 from provisioning.models import ProvisionJob
 from provisioning.states import JobState
 from tests.cast import Cast, make_cast
+from tests.stack.postgres import (  # noqa: F401  # fixtures are found by their names
+    migrated_postgres_database,
+    postgres_db,
+    postgres_server,
+)
 
 # A loaded machine is no failure of a property.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
 
 API = "/api/v1"
-REAL = ("engine", "registry", "cli", "agents", "browser", "chaos", "published")
+REAL = ("engine", "registry", "postgres", "cli", "agents", "browser", "chaos", "published")
 KNOCKERS = ("services", "finish", "sweep", "tasks")
 
 

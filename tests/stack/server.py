@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ENDED = {"completed", "failed", "idle"}
@@ -118,7 +119,11 @@ class Stack:
         return api
 
     def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
-        """Read the database directly: what is asserted is what is stored."""
+        """Read the database directly: what is asserted is what is stored. Arguments are ``?``."""
+        url = self.environment.get("CREWSHIP_DATABASE_URL")
+        if url:
+            with psycopg.connect(url, connect_timeout=10) as connection:
+                return connection.execute(sql.replace("?", "%s").encode(), args).fetchall()
         path = self.data_dir / "crewship.sqlite3"
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10) as database:
             return database.execute(sql, args).fetchall()
