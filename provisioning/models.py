@@ -43,6 +43,9 @@ class ProvisionJob(models.Model):
 
     fence = models.PositiveIntegerField(default=0)
     lost_workers = models.PositiveSmallIntegerField(default=0)
+    lost_engines = models.PositiveSmallIntegerField(
+        default=0, help_text="How often the Docker engine went away while the job ran."
+    )
     worker = models.CharField(max_length=100, blank=True)
     heartbeat_at = models.DateTimeField(null=True)
     last_seq = models.PositiveIntegerField(default=0)
@@ -76,6 +79,7 @@ class ProvisionJob(models.Model):
             models.Index(fields=["workspace", "state"], name="job_by_workspace_and_state"),
             models.Index(fields=["state", "heartbeat_at"], name="job_by_state_and_heartbeat"),
             models.Index(fields=["config_hash", "state"], name="job_by_hash_and_state"),
+            models.Index(fields=["created_at"], name="job_by_time"),
         ]
         ordering = ["-id"]
 
@@ -113,6 +117,26 @@ class ProvisionStart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.workspace_id} {self.at:%H:%M:%S}"
+
+
+class WorkerProcess(models.Model):
+    """A process that runs provision jobs on a Docker host, written down by itself.
+
+    It renews ``heartbeat_at`` while it waits, while a job runs, and while Redis is away; its row
+    goes when it ends. One that was killed leaves its row behind until the sweep removes it; ask
+    ``provisioning.worker_processes`` which ones live. What it works on is the running job whose
+    ``worker`` is its name.
+    """
+
+    name = models.CharField(primary_key=True, max_length=100)
+    host_name = models.CharField(max_length=63, db_index=True)
+    machine = models.CharField(max_length=255, help_text="The name of the computer it runs on.")
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=now)
+    heartbeat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ScratchContainer(models.Model):

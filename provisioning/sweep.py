@@ -23,6 +23,7 @@ from provisioning.models import ProvisionJob, ProvisionStart, ScratchContainer
 from provisioning.queue import knock, queue_is_empty
 from provisioning.states import ACTIVE, JobState
 from provisioning.transitions import StaleJobState, advance
+from provisioning.worker_processes import forget_dead_workers
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def sweep_jobs() -> None:
         _take_from_lost_worker(job)
     _free_orphans()
     ProvisionStart.objects.filter(at__lt=timezone.now() - timedelta(minutes=2)).delete()
+    forget_dead_workers()
     if queue_is_empty():
         for host in DockerHost.objects.all():
             if runnable_exists(host.pk):

@@ -31,7 +31,9 @@ def run_provision(knocked_for: str) -> None:
     host = DockerHost.objects.filter(name=settings.CREWSHIP.host_name).first()
     if host is None or stopping.is_set():
         return
-    job = claim_next(host.pk, f"{socket.gethostname()}:{os.getpid()}")
+    # RQ names the worker to its horses; without RQ (a test) the process names itself.
+    worker = os.environ.get("RQ_WORKER_ID") or f"{socket.gethostname()}:{os.getpid()}"
+    job = claim_next(host.pk, worker[:100])
     if job is None:
         return
     log.info("%s claimed (knock for %s)", job.pk, knocked_for)
