@@ -143,3 +143,47 @@ class LayerLease(models.Model):
 
     def __str__(self) -> str:
         return self.key[:12]
+
+
+class UpkeepProblem(models.Model):
+    """A thing that upkeep could not do, and when it is tried again. No row: all is well.
+
+    Upkeep is what the host's watcher and the scheduler do by themselves: removing containers and
+    images, listing images, taking jobs from lost workers. ``kind`` is what is done (a
+    ``cache.upkeep.Kind``), ``name`` what it is done to: a container, a tag, the id of a job; for
+    ``Kind.DUTY`` a whole round of work. ``host`` is empty for what belongs to no host.
+
+    ``first_at`` is when it failed first, ``last_at`` when it did last, ``tries`` how often so far;
+    it is left alone until ``retry_at``. ``error`` and ``code`` are those of the last try. The row
+    goes once it succeeds, or once there is nothing to do any more. At most
+    ``cache.upkeep.MAX_ROWS`` rows a host and kind. Written by ``cache.upkeep`` only.
+    """
+
+    host = models.ForeignKey(
+        DockerHost, models.CASCADE, null=True, blank=True, related_name="upkeep_problems"
+    )
+    kind = models.CharField(max_length=40)
+    name = models.CharField(max_length=200)
+    error = models.CharField(max_length=500)
+    code = models.CharField(max_length=60)
+    tries = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    retry_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host", "kind", "name"], name="upkeep_problem_once_a_host"
+            ),
+            # Null equals nothing, so the constraint above does not see these.
+            models.UniqueConstraint(
+                fields=["kind", "name"],
+                condition=models.Q(host=None),
+                name="upkeep_problem_once_without_host",
+            ),
+        ]
+        ordering = ["first_at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"

@@ -13,7 +13,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from cache.hosts import HEARTBEAT_LOST_AFTER
-from cache.models import CachedImage, DockerHost, HostImage, Layer
+from cache.models import CachedImage, DockerHost, HostImage, Layer, UpkeepProblem
 from cache.selectors import live_agents_on
 from cache.services import delete_image_as_operator
 from crewship.admin.pages import ReadOnlyAdmin, job_link, link, pretty
@@ -211,3 +211,17 @@ class DockerHostAdmin(ReadOnlyAdmin[DockerHost]):
             return "never"
         age = max(0.0, (host.database_now - host.heartbeat_at).total_seconds())
         return f"{age:.0f} s ago" if age < 120 else f"{age / 60:.0f} min ago"
+
+
+@admin.register(UpkeepProblem)
+class UpkeepProblemAdmin(ReadOnlyAdmin[UpkeepProblem]):
+    """What upkeep could not do: it is tried again by itself, and the row goes when it is done."""
+
+    list_display = ("kind", "name", "host", "error", "tries", "first_at", "retry_at")
+    list_select_related = ("host",)
+    list_filter = ("kind", "host")
+    search_fields = ("name", "error", "=code")
+    ordering = ("first_at", "pk")
+    fields = (
+        "kind", "name", "host", "error", "code", "tries", "first_at", "last_at", "retry_at",
+    )  # fmt: skip

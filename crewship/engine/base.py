@@ -129,6 +129,9 @@ class Engine(AgentEngine, Protocol):
 
     def info(self) -> EngineInfo: ...
 
+    def ping(self) -> None:
+        """The engine answers. Cheap: nothing is counted or listed, as ``info`` does."""
+
     # -- images
     def image(self, reference: str) -> ImageInfo | None:
         """The image under a tag or id; None when the host has none."""

@@ -58,6 +58,10 @@ class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPla
             on_this_machine=_is_local(self._quick) and info.get("Name") == socket.gethostname(),
         )
 
+    def ping(self) -> None:
+        with engine_errors("asking whether it is there"):
+            self._quick.ping()
+
     def events(self, cancel: Event) -> Iterator[EngineEvent]:
         with engine_errors("watching events"):
             # Opened here, not at the first next(): what happens after this call is seen.

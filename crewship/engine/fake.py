@@ -140,6 +140,9 @@ class FakeEngine(FakeAgents):
         self._called("info")
         return EngineInfo("fake-engine", "0.0.0", "1.41", "linux/amd64", "memory")
 
+    def ping(self) -> None:
+        self._called("ping")
+
     def image(self, reference: str) -> ImageInfo | None:
         self._called("image", reference=reference)
         found = self._state.find(reference)

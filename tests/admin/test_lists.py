@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from cache.models import CachedImage, DockerHost, Layer
+from cache.models import CachedImage, DockerHost, Layer, UpkeepProblem
 from crewship.crews.models import Agent, Crew
 from crewship.domain.roles import Role
 from crewship.workspaces.models import ApiToken, User, Workspace
@@ -32,6 +32,7 @@ QUERIES: dict[type[Model], int] = {
     CachedImage: 5,
     Layer: 6,  # filters by kind and host
     DockerHost: 4,
+    UpkeepProblem: 6,  # filters by kind and host
 }
 
 
@@ -58,6 +59,10 @@ def _add_rows(name: str, host: DockerHost, make_job: JobMaker, make_image: Image
         last_used_at=timezone.now(),
     )  # fmt: skip
     DockerHost.objects.create(name=f"host-{name}", heartbeat_at=timezone.now())
+    now = timezone.now()
+    UpkeepProblem.objects.create(
+        host=host, kind="remove image", name=name, first_at=now, last_at=now, retry_at=now
+    )
 
 
 @pytest.mark.usefixtures("rows")

@@ -37,6 +37,9 @@ class TestImages:
     def test_info_names_a_linux_platform(self, any_engine: Engine) -> None:
         assert any_engine.info().platform.startswith("linux/")
 
+    def test_it_answers_a_ping(self, any_engine: Engine) -> None:
+        any_engine.ping()
+
     def test_an_unknown_image_is_none(self, any_engine: Engine) -> None:
         assert any_engine.image("crewship-enginetest-nothing:1") is None
 

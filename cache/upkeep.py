@@ -1,0 +1,179 @@
+"""Upkeep, one thing at a time: what fails is noted, left alone for a while, and tried again.
+
+Whatever fails stops only itself. It is logged when it begins to fail and when it succeeds at
+last, not in between; meanwhile ``cache.models.UpkeepProblem`` has a row that says what fails, why,
+since when, and when it is tried again::
+
+    with Upkeep(Kind.CONTAINER, host, engine) as upkeep:
+        for row in rows:
+            upkeep.attempt(row.name, partial(remove, row))
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import TracebackType
+from typing import Final
+
+from django.db import InterfaceError, OperationalError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from cache.models import DockerHost, UpkeepProblem
+from crewship.domain.errors import CrewshipError, EngineUnreachable
+from crewship.engine.base import Engine
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY: Final = timedelta(seconds=10)  # doubled with each try
+LONGEST_RETRY: Final = timedelta(minutes=10)
+MAX_ROWS: Final = 1000  # of a host and kind; what fails beyond is tried again in each round
+MAX_ERROR: Final = 500  # characters
+
+# The database is away or busy: nothing can be noted, and no single thing is at fault.
+DATABASE_AWAY: Final = (OperationalError, InterfaceError)
+
+
+class Kind(StrEnum):
+    """What is done to the thing that a problem names."""
+
+    CONTAINER = "remove build container"
+    DRAFT = "remove half-made layer"
+    LEASE = "release lease"
+    IMAGE = "remove image"
+    LAYER = "remove layer"
+    RETIRED = "retire replaced image"
+    AGENT = "settle agent"
+    AGENT_CONTAINER = "remove agent container"
+    NETWORK = "remove network"
+    VOLUME = "remove volume"
+    JOB = "take job from lost worker"
+    FOLLOWERS = "free waiting jobs"
+    CREW = "refresh crew hash"
+    DUTY = "duty"
+
+
+class Upkeep:
+    """One round of one kind of work. Leaving the block without an error forgets the problems of
+    things that were not named in it: there is nothing to do about them any more."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        host: DockerHost | None = None,
+        engine: Engine | None = None,
+        *,
+        first_retry: timedelta = FIRST_RETRY,
+        longest_retry: timedelta = LONGEST_RETRY,
+    ) -> None:
+        self._kind = kind
+        self._host = host
+        self._engine = engine
+        self._first_retry = first_retry
+        self._longest_retry = longest_retry
+        self._problems = {problem.name: problem for problem in problems(kind, host)}
+        self._named: set[str] = set()
+
+    def __enter__(self) -> Upkeep:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        gone = [problem.pk for name, problem in self._problems.items() if name not in self._named]
+        if error is None and gone:
+            UpkeepProblem.objects.filter(pk__in=gone).delete()
+
+    def attempt(self, name: str, work: Callable[[], object]) -> bool:
+        """Whether ``work`` was done; not when its time has not come, nor when it raised.
+
+        What it raises is noted and goes no further, save for what is nobody's fault: the engine
+        is away (EngineUnreachable, and it does not answer a ping either), the database is.
+        """
+        name = name[: UpkeepProblem._meta.get_field("name").max_length]
+        self._named.add(name)
+        problem = self._problems.get(name)
+        if problem is not None and self._waits(problem):
+            return False
+        try:
+            work()
+        except DATABASE_AWAY:
+            raise
+        except Exception as err:  # noqa: BLE001  # a bug in the work for one thing is that thing's
+            if isinstance(err, EngineUnreachable) and self._engine is not None:
+                self._engine.ping()
+            self._note(name, problem, err)
+            return False
+        if problem is not None:
+            UpkeepProblem.objects.filter(pk=problem.pk).delete()
+            del self._problems[name]
+            log.info("%s %s: done at last, after %d failures", self._kind, name, problem.tries)
+        return True
+
+    def _waits(self, problem: UpkeepProblem) -> bool:
+        # Further ahead than any pause: the clock was set back.
+        return timedelta() < problem.retry_at - timezone.now() <= self._longest_retry
+
+    def _note(self, name: str, problem: UpkeepProblem | None, err: Exception) -> None:
+        now = timezone.now()
+        text = _text(err)
+        code = err.error_code if isinstance(err, CrewshipError) else "internal"
+        if problem is None:
+            if len(self._problems) < MAX_ROWS:
+                self._problems[name] = self._begin(name, text, code, now)
+            known = isinstance(err, CrewshipError)
+            log.warning(
+                "%s %s: failed, is tried again later: %s",
+                self._kind, name, text, exc_info=None if known else err,
+            )  # fmt: skip
+            return
+        pause = min(self._first_retry * 2 ** min(problem.tries, 20), self._longest_retry)
+        problem.tries += 1
+        problem.error, problem.code = text, code
+        problem.last_at, problem.retry_at = now, now + pause
+        # Not save(): a row that is gone meanwhile stays gone.
+        UpkeepProblem.objects.filter(pk=problem.pk).update(
+            tries=problem.tries, error=text, code=code, last_at=now, retry_at=problem.retry_at
+        )
+
+    def _begin(self, name: str, text: str, code: str, now: datetime) -> UpkeepProblem:
+        return UpkeepProblem.objects.update_or_create(
+            host=self._host,
+            kind=self._kind,
+            name=name,
+            defaults={
+                "error": text,
+                "code": code,
+                "tries": 1,
+                "first_at": now,
+                "last_at": now,
+                "retry_at": now + self._first_retry,
+            },
+        )[0]
+
+
+def attempt(
+    kind: Kind,
+    name: str,
+    work: Callable[[], object],
+    host: DockerHost | None = None,
+    engine: Engine | None = None,
+) -> bool:
+    """As ``Upkeep.attempt`` for a single thing; problems of others of its kind stay as they are."""
+    return Upkeep(kind, host, engine).attempt(name, work)
+
+
+def problems(kind: Kind, host: DockerHost | None = None) -> QuerySet[UpkeepProblem]:
+    return UpkeepProblem.objects.filter(kind=kind, host=host)
+
+
+def _text(err: Exception) -> str:
+    text = err.message if isinstance(err, CrewshipError) else f"{type(err).__name__}: {err}"
+    text = text.replace("\0", "").encode(errors="replace").decode()  # what a database takes
+    return text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 1]}…"
