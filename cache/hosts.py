@@ -42,6 +42,12 @@ def beat(host_id: str) -> None:
     DockerHost.objects.filter(pk=host_id).update(heartbeat_at=Now())
 
 
+def is_alive(host_id: str) -> bool:
+    """Whether the host was heard of within HEARTBEAT_LOST_AFTER, by the database's clock."""
+    fresh = DockerHost.objects.filter(pk=host_id, heartbeat_at__gt=Now() - HEARTBEAT_LOST_AFTER)
+    return fresh.exists()
+
+
 def healthy_host() -> DockerHost:
     """The host that provisions; from its recorded heartbeat, no engine is asked.
 

@@ -115,7 +115,7 @@ def _as_json(row: CrewRow) -> dict[str, Any]:  # Any: JSON
         "job_id": row.job.pk if row.job else None,
         "step": row.step if row.job else None,
         "total": row.total if row.job else None,
-        "message": row.job.message if row.job else None,
+        "message": row.message if row.job else None,
         "cached_image": row.image.tag if row.image else None,
         "queue_position": row.place,
         "agents_pending_restart": row.agents_to_restart,

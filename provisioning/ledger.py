@@ -14,7 +14,7 @@ from django.utils import timezone
 from cache.models import LAYER_REPOSITORY, DockerHost, KnownBase, Layer, LayerLease
 from crewship.devcontainer.label import LABEL
 from crewship.devcontainer.types import LayerPlan
-from crewship.domain.errors import BuildCancelled, EngineError
+from crewship.domain.errors import BuildCancelled
 from crewship.engine.base import ImageInfo
 from provisioning.models import ProvisionJob, ScratchContainer
 from provisioning.pipeline.context import LayerDraft, LayerRecord
@@ -108,19 +108,13 @@ class DatabaseLedger:
     def use_layer(self, tag: str) -> None:
         Layer.objects.filter(host=self._host, tag=tag).update(last_used_at=timezone.now())
 
-    @contextmanager
-    def scratch(self, name: str) -> Iterator[None]:
-        row = ScratchContainer.objects.create(
+    def note_scratch(self, name: str) -> None:
+        ScratchContainer.objects.create(
             host=self._host, name=name, job_id=self._job_id, fence=self._fence
         )
-        try:
-            yield
-        except EngineError:
-            raise  # the container may be there still: the sweep finds it by its name
-        except BaseException:
-            row.delete()
-            raise
-        row.delete()
+
+    def forget_scratch(self, name: str) -> None:
+        ScratchContainer.objects.filter(name=name).delete()
 
 
 def _is_held(lease: LayerLease) -> bool:

@@ -79,7 +79,7 @@ class ProvisionJob(models.Model):
             models.Index(fields=["workspace", "state"], name="job_by_workspace_and_state"),
             models.Index(fields=["state", "heartbeat_at"], name="job_by_state_and_heartbeat"),
             models.Index(fields=["config_hash", "state"], name="job_by_hash_and_state"),
-            models.Index(fields=["created_at"], name="job_by_time"),
+            models.Index(fields=["workspace", "created_at"], name="job_by_workspace_and_time"),
         ]
         ordering = ["-id"]
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 from cache.models import CachedImage
 from crewship.crews.models import Agent, Crew
 from crewship.workspaces.models import Workspace
+from provisioning.claim import waiting_texts
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.execute import LABELS
 from provisioning.selectors import ShortStatus, short_statuses
@@ -34,6 +35,7 @@ class CrewRow:
     job: ProvisionJob | None
     image: CachedImage | None
     place: int | None  # in the workspace's line; 1 is next
+    waits: str  # why its job is not taken up now; "" when nothing but the line is in the way
     agents: int
     agents_to_restart: int
 
@@ -42,6 +44,11 @@ class CrewRow:
         if self.job is None:
             return 0
         return len(LABELS) if self.job.state == JobState.COMPLETED else self.job.step
+
+    @property
+    def message(self) -> str:
+        """What its job does now, or why it waits."""
+        return self.waits or (self.job.message if self.job else "")
 
     @property
     def total(self) -> int:
@@ -58,8 +65,8 @@ class CrewRow:
     @property
     def signature(self) -> str:
         """Changes whenever a watcher should see something else."""
-        message = self.job.message if self.job else ""
-        return f"{self.status} {self.step} {self.place or ''} {self.agents_to_restart} {message}"
+        place = self.place or ""
+        return f"{self.status} {self.step} {place} {self.agents_to_restart} {self.message}"
 
 
 def crew_rows(crews: Sequence[Crew]) -> list[CrewRow]:
@@ -71,10 +78,17 @@ def crew_rows(crews: Sequence[Crew]) -> list[CrewRow]:
     ):
         live.setdefault(crew_id, []).append(image_id)
     places = places_in_line({crew.workspace_id for crew in crews})
-    return [_row(crew, now[crew.pk], live.get(crew.pk, []), places) for crew in crews]
+    waits = waiting_texts([one.job for one in now.values() if one.job])
+    return [_row(crew, now[crew.pk], live.get(crew.pk, []), places, waits) for crew in crews]
 
 
-def _row(crew: Crew, now: ShortStatus, live: Sequence[str], places: Mapping[str, int]) -> CrewRow:
+def _row(
+    crew: Crew,
+    now: ShortStatus,
+    live: Sequence[str],
+    places: Mapping[str, int],
+    waits: Mapping[str, str],
+) -> CrewRow:
     running = Counter(image_id for image_id in live if image_id)
     return CrewRow(
         crew=crew,
@@ -82,6 +96,7 @@ def _row(crew: Crew, now: ShortStatus, live: Sequence[str], places: Mapping[str,
         job=now.job,
         image=now.image,
         place=places.get(now.job.pk) if now.job else None,
+        waits=waits.get(now.job.pk, "") if now.job else "",
         agents=len(live),
         agents_to_restart=running.total() - (running[now.image.image_id] if now.image else 0),
     )

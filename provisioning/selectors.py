@@ -13,6 +13,7 @@ from cache.models import CachedImage
 from cache.selectors import present_images
 from crewship.crews.models import Agent, Crew
 from crewship.domain.errors import NotFound
+from provisioning.claim import waiting_texts
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
 from provisioning.pipeline.output import plain
@@ -120,7 +121,7 @@ def _job_view(job: ProvisionJob) -> JobView:
     return JobView(
         step=len(LABELS) if job.state == JobState.COMPLETED else job.step,
         total=len(LABELS),
-        message=job.message,
+        message=waiting_texts([job]).get(job.pk, job.message),
         steps=LABELS,
         log_tail=log_tail(job),
         started_at=job.started_at,

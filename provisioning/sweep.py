@@ -23,7 +23,7 @@ from provisioning.models import ProvisionJob, ProvisionStart, ScratchContainer
 from provisioning.queue import knock, queue_is_empty
 from provisioning.states import ACTIVE, JobState
 from provisioning.transitions import StaleJobState, advance
-from provisioning.worker_processes import forget_dead_workers
+from provisioning.worker_processes import forget_dead_workers, live_workers
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ def sweep_jobs() -> None:
     if queue_is_empty():
         for host in DockerHost.objects.all():
             if runnable_exists(host.pk):
-                knock("sweep")
+                idle = [w for w in live_workers(host.name) if w.job_id is None]
+                for _ in range(max(1, len(idle))):  # one message is one worker's
+                    knock("sweep")
 
 
 def _take_from_lost_worker(job: ProvisionJob) -> None:

@@ -15,6 +15,7 @@ from django.db import close_old_connections
 from cache.models import DockerHost
 from provisioning.claim import claim_next, runnable_exists
 from provisioning.queue import knock
+from provisioning.toolbox import engine_answers
 from provisioning.worker import run_job
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,9 @@ def run_provision(knocked_for: str) -> None:
     _listen_for_stop()
     host = DockerHost.objects.filter(name=settings.CREWSHIP.host_name).first()
     if host is None or stopping.is_set():
+        return
+    # The host's heartbeat may be seconds old. What is not claimed waits for the sweep's call.
+    if not runnable_exists(host.pk) or not engine_answers():
         return
     # RQ names the worker to its horses; without RQ (a test) the process names itself.
     worker = os.environ.get("RQ_WORKER_ID") or f"{socket.gethostname()}:{os.getpid()}"

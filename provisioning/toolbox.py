@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -15,6 +16,7 @@ from catalogs.bundled import FEATURES, NAMESPACE
 from catalogs.fetch import Sources
 from catalogs.pack import pack_features
 from catalogs.selectors import default_versions
+from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine, RegistryCredentials
 from crewship.engine.docker import DockerEngine
 from crewship.registry.blobs import BlobStore
@@ -28,10 +30,22 @@ from provisioning.ledger import DatabaseLedger
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.context import BuildOptions, Emit, Tools
 
+log = logging.getLogger(__name__)
+
 
 def host_engine() -> Engine:
     """The engine of this machine, as DOCKER_HOST has it."""
     return DockerEngine.from_environment()
+
+
+def engine_answers() -> bool:
+    """Whether the engine of this machine can be worked with now."""
+    try:
+        host_engine().info()
+    except EngineError as err:
+        log.warning("the engine does not answer: %s", err)
+        return False
+    return True
 
 
 @lru_cache

@@ -9,25 +9,39 @@ from threading import Event, Thread
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from cache.selectors import cache_tag
 from crewship.crews.services import scope_key
 from crewship.devcontainer.config import read_crew
-from crewship.domain.errors import BuildCancelled, BuildTimeout, CrewshipError
+from crewship.domain.errors import (
+    BuildCancelled,
+    BuildTimeout,
+    ContainerGone,
+    CrewshipError,
+    EngineError,
+    EngineUnreachable,
+)
 from crewship.engine.base import Engine
 from provisioning.emitter import EventEmitter
 from provisioning.finish import complete, fail
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.context import BuildRequest, BuiltImage
 from provisioning.pipeline.execute import execute
+from provisioning.pipeline.output import clean_text
 from provisioning.retire import retire_image
 from provisioning.states import JobState
-from provisioning.toolbox import tools_for
+from provisioning.toolbox import engine_answers, tools_for
 from provisioning.transitions import StaleJobState, advance
 
 log = logging.getLogger(__name__)
+
+
+class EngineLost(EngineError):
+    code = "engine_lost"
+    hint = "Look after the Docker engine and try again: finished layers are there still."
+
 
 LOOK_S = 0.5  # how often a running job's row is looked at: bounds how late a cancel is seen
 HEARTBEAT_S = 5.0
@@ -113,10 +127,7 @@ def run_job(job: ProvisionJob, stopping: Event) -> None:
             _end_cancelled(job, dog)
             return
         except CrewshipError as err:
-            emit.system(f"Failed: {(err.message.splitlines() or [str(err)])[0]}")
-            emit.step_failed(err.message)
-            emit.flush()
-            _end_failed(job, err)
+            _end_on_error(job, err, emit)
             return
         except Exception:  # the task boundary: whatever it was, the job must not hang as running
             emit.flush()
@@ -156,6 +167,43 @@ def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None
         return
     if replaced:
         retire_image(engine, job.host, replaced)
+
+
+def _end_on_error(job: ProvisionJob, error: CrewshipError, emit: EventEmitter) -> None:
+    """Pending again if the engine was lost for the first time, else failed.
+
+    Whatever the error says, an engine that does not answer is its cause: one that is stopped kills
+    its containers first, and what ran in them looks as if it had failed.
+    """
+    gone = isinstance(error, EngineUnreachable | ContainerGone) or not engine_answers()
+    said = (error.message.splitlines() or [str(error)])[0]
+    if gone and not job.lost_engines:
+        emit.system(f"{said}; the job begins again when the engine is back")
+        emit.flush()
+        _wait_for_engine(job, error)
+        return
+    if gone and not isinstance(error, ContainerGone):
+        error = EngineLost(f"{error.message}\nThe engine had gone away once before in this job.")
+    emit.system(f"Failed: {said}")
+    emit.step_failed(error.message)
+    emit.flush()
+    _end_failed(job, error)
+
+
+def _wait_for_engine(job: ProvisionJob, error: CrewshipError) -> None:
+    log.warning("%s lost its engine: %s", job.pk, error)
+    try:
+        advance(
+            job,
+            JobState.PENDING,
+            guard=job.fence,
+            data={"reason": "engine_lost", "error": clean_text(error.message)},
+            lost_engines=F("lost_engines") + 1,
+            message="the Docker engine went away; waiting for it",
+            step=0,
+        )
+    except StaleJobState:
+        log.info("%s was taken away while its engine was lost", job.pk)
 
 
 def _end_failed(job: ProvisionJob, error: CrewshipError) -> None:

@@ -107,6 +107,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "pkg_manager_missing": "A script asked for a package manager that the image does not have.",
     "shell_missing": "The image lacks the shell that a step needs.",
     "user_conflict": "The user agent with uid 1001 can't be made, or was changed by a step.",
+    "engine_lost": "The Docker engine went away while the job ran, more than once.",
     "worker_lost": "The job's worker went away without a word, more than once.",
 }
 

@@ -117,8 +117,11 @@ class Ledger(Protocol):
     def use_layer(self, tag: str) -> None:
         """The layer was used just now; the sweeper counts from here."""
 
-    def scratch(self, name: str) -> AbstractContextManager[None]:
-        """Within it the name is in our records, so that a sweep can find the container."""
+    def note_scratch(self, name: str) -> None:
+        """A container of that name may be there from now on; the sweep finds it by our record."""
+
+    def forget_scratch(self, name: str) -> None:
+        """The container is gone for certain."""
 
 
 class Features(Protocol):

@@ -10,6 +10,7 @@ from crewship.devcontainer.policy import Policy
 from crewship.devcontainer.requirements import feature_requirements
 from crewship.devcontainer.types import BuildPlan
 from crewship.domain.errors import CrewshipError
+from provisioning.pipeline.clean_up import clean_up
 from provisioning.pipeline.context import BuildRequest, BuiltImage, Context, Tools
 from provisioning.pipeline.install_features import install_features
 from provisioning.pipeline.install_mise import install_mise
@@ -53,8 +54,9 @@ def execute(request: BuildRequest, tools: Tools) -> BuiltImage:
             context = entry.run(context, tools)
     except BaseException:
         if context.draft is not None:  # committed, but not the crew's yet
-            tools.engine.remove_image(context.draft.tag)
-            tools.ledger.drop_layer(context.draft)
+            with clean_up(context.draft.tag):
+                tools.engine.remove_image(context.draft.tag)
+                tools.ledger.drop_layer(context.draft)
         raise
     if context.image is None:
         raise CrewshipError("the pipeline ended without an image")

@@ -6,15 +6,15 @@ before the image does. Identical layers are built once: a lease per key, then a 
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from crewship.devcontainer.types import LayerPlan
-from crewship.domain.errors import CrewshipError, EngineError
+from crewship.domain.errors import CrewshipError
 from crewship.engine.base import ImageConfig, ImageInfo
+from provisioning.pipeline.clean_up import clean_up
 from provisioning.pipeline.context import Context, LayerDraft, LayerRecord, Tools
 from provisioning.pipeline.scratch import Scratch, scratch_container
 
@@ -73,8 +73,7 @@ def commit_layer(
         if image is None:
             raise CrewshipError(f"The image of the layer {layer.label} vanished after its commit.")
     except BaseException:
-        # The first error is the one to tell; what can't be cleaned now, the sweep finds by its row.
-        with contextlib.suppress(EngineError):
+        with clean_up(draft.tag):
             tools.engine.remove_image(draft.tag)
             tools.ledger.drop_layer(draft)
         raise

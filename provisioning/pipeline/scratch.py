@@ -8,8 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from crewship.domain.errors import BuildCancelled, BuildStepFailed, BuildTimeout
+from crewship.domain.errors import (
+    BuildCancelled,
+    BuildStepFailed,
+    BuildTimeout,
+    ContainerGone,
+    EngineUnreachable,
+)
 from crewship.engine.base import ContainerSpec, ExecResult, OnOutput
+from provisioning.pipeline.clean_up import clean_up
 from provisioning.pipeline.context import (
     AGENT_UID,
     BUILD_DIR,
@@ -83,14 +90,14 @@ class Scratch:
         or BuildCancelled.
         """
         splitter = LineSplitter(self.tools.emit.output, prefix)
-        result = self._exec(argv, user, env, workdir, splitter.feed)
+        result = self._exec(what, argv, user, env, workdir, splitter.feed)
         splitter.close()
         self._judge(what, result, splitter.tail())
 
     def capture(self, what: str, argv: Sequence[str], *, user: str = "root", env: Env = ()) -> str:
         """What the process printed; it stays out of the log. Raises like ``run``."""
         parts: list[str] = []
-        result = self._exec(argv, user, env, "/", parts.append)
+        result = self._exec(what, argv, user, env, "/", parts.append)
         text = "".join(parts)
         self._judge(what, result, text[-1000:])
         return text
@@ -104,6 +111,7 @@ class Scratch:
 
     def _exec(
         self,
+        what: str,
         argv: Sequence[str],
         user: str,
         env: Env,
@@ -111,17 +119,22 @@ class Scratch:
         on_output: OnOutput,
     ) -> ExecResult:
         options = self.tools.options
-        return self.tools.engine.exec(
-            self.name,
-            argv,
-            user=user,
-            env=env,
-            workdir=workdir,
-            on_output=on_output,
-            cancel=self.tools.cancel,
-            idle_timeout_s=options.idle_timeout_s,
-            timeout_s=options.step_timeout_s,
-        )
+        try:
+            return self.tools.engine.exec(
+                self.name,
+                argv,
+                user=user,
+                env=env,
+                workdir=workdir,
+                on_output=on_output,
+                cancel=self.tools.cancel,
+                idle_timeout_s=options.idle_timeout_s,
+                timeout_s=options.step_timeout_s,
+            )
+        except EngineUnreachable as err:  # people are told what they wrote, not which call it was
+            raise EngineUnreachable(f"The Docker engine went away during: {what}") from err
+        except ContainerGone as err:
+            raise ContainerGone(f"The build's container was stopped during: {what}") from err
 
     def _judge(self, what: str, result: ExecResult, tail: str) -> None:
         if result.cancelled:
@@ -146,7 +159,8 @@ class Scratch:
 
 @contextmanager
 def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -> Iterator[Scratch]:
-    """A running container from ``image`` with BUILD_DIR in it; removed whatever happens."""
+    """A running container from ``image`` with BUILD_DIR in it; removed whatever happens, by the
+    sweep if the engine refuses now."""
     request, options = context.request, tools.options
     name = f"crewship-build-{request.job_id.removeprefix('job_').lower()}-{request.fence}-{suffix}"
     spec = ContainerSpec(
@@ -156,18 +170,20 @@ def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -
         memory_bytes=options.memory_bytes,
         pids_limit=options.pids_limit,
     )
-    with tools.ledger.scratch(name):
-        try:
-            tools.engine.create_container(spec)
-            tools.engine.start_container(name)
-            directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
-            files = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
-            if options.ca_bundle:
-                files[CA_FILE.lstrip("/")] = options.ca_bundle
-            tools.engine.put_archive(name, "/", tar_of(files, directories=directories))
-            yield Scratch(name, tools)
-        finally:
+    tools.ledger.note_scratch(name)
+    try:
+        tools.engine.create_container(spec)
+        tools.engine.start_container(name)
+        directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
+        files = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
+        if options.ca_bundle:
+            files[CA_FILE.lstrip("/")] = options.ca_bundle
+        tools.engine.put_archive(name, "/", tar_of(files, directories=directories))
+        yield Scratch(name, tools)
+    finally:
+        with clean_up(name):
             tools.engine.remove_container(name)
+            tools.ledger.forget_scratch(name)
 
 
 def step_env(tools: Tools) -> tuple[tuple[str, str], ...]:

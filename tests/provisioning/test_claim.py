@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from cache.models import DockerHost
 from crewship.workspaces.models import Workspace
-from provisioning.claim import claim_next, runnable_exists
+from provisioning.claim import claim_next, runnable_exists, waiting_texts
 from provisioning.models import ProvisionJob
 from provisioning.states import JobState
+from provisioning.worker_processes import beat
 from tests.cast import Cast, make_crew
 from tests.conftest import JobMaker
 
@@ -130,3 +131,117 @@ def test_a_job_that_another_worker_took_is_passed_over(
     job = claim_next(host.pk, "w:2")
     assert job is not None
     assert job.pk == second.pk
+
+
+# -- sharing a host's workers
+
+
+@pytest.fixture
+def workers(host: DockerHost) -> Callable[[int], None]:
+    """So many workers of the host live."""
+
+    def start(count: int) -> None:
+        for number in range(count):
+            beat(f"worker-{number}", host.name)
+
+    return start
+
+
+def test_a_workspace_leaves_one_worker_to_others_though_nobody_waits(
+    claim: Any, cast: Cast, queue: Any, workers: Any, make_job: JobMaker, host: DockerHost
+) -> None:
+    workers(3)
+    make_job(make_crew(cast.strange_workspace, "earlier"), JobState.COMPLETED)
+    queue(cast.workspace, 4)
+    assert claim()
+    assert claim()
+    assert claim() is None
+    assert not runnable_exists(host.pk)
+    queue(cast.strange_workspace, 1)
+    assert claim().workspace == cast.strange_workspace
+
+
+def test_one_workspace_alone_uses_every_worker(
+    claim: Any, cast: Cast, queue: Any, workers: Any
+) -> None:
+    workers(2)
+    queue(cast.workspace, 3)
+    assert [claim() is None for _ in range(3)] == [False, False, False]
+
+
+def test_a_workspace_that_was_quiet_for_a_day_reserves_nothing(
+    claim: Any, cast: Cast, queue: Any, workers: Any, make_job: JobMaker
+) -> None:
+    workers(2)
+    long_ago = timezone.now() - timedelta(hours=25)
+    crew = make_crew(cast.strange_workspace, "earlier")
+    make_job(crew, JobState.COMPLETED, created_at=long_ago)
+    queue(cast.workspace, 2)
+    assert claim()
+    assert claim()
+
+
+def test_a_single_worker_serves_all_workspaces(
+    claim: Any, cast: Cast, queue: Any, workers: Any
+) -> None:
+    workers(1)
+    queue(cast.workspace, 1)
+    queue(cast.strange_workspace, 1)
+    assert claim()
+    assert claim()
+
+
+def test_the_share_counts_what_runs_on_this_host(
+    claim: Any, cast: Cast, queue: Any, workers: Any, make_job: JobMaker
+) -> None:
+    workers(2)
+    other = DockerHost.objects.create(name="other")
+    make_job(make_crew(cast.workspace, "far"), JobState.RUNNING, host=other)
+    make_job(make_crew(cast.strange_workspace, "earlier"), JobState.COMPLETED)
+    queue(cast.workspace, 1)
+    assert claim()
+
+
+# -- a host that is away
+
+
+def test_nothing_is_claimed_while_the_host_is_lost(
+    claim: Any, queue: Any, cast: Cast, host: DockerHost
+) -> None:
+    queue(cast.workspace, 1)
+    DockerHost.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=6))
+    assert claim() is None
+    assert not runnable_exists(host.pk)
+    DockerHost.objects.update(heartbeat_at=timezone.now() + timedelta(days=1))
+    assert claim()
+
+
+# -- what those who wait are told
+
+
+def test_waiting_jobs_say_what_is_in_the_way(
+    claim: Any, cast: Cast, queue: Any, workers: Any, make_job: JobMaker
+) -> None:
+    [first, second] = queue(cast.workspace, 2)
+    assert set(waiting_texts([first, second]).values()) == {"waiting: no worker is running"}
+    workers(2)
+    assert waiting_texts([first, second]) == {}
+    make_job(make_crew(cast.strange_workspace, "earlier"), JobState.COMPLETED)
+    first = claim()
+    assert waiting_texts([first, second]) == {
+        second.pk: "waiting: its workspace already runs on all workers but one"
+    }
+    Workspace.objects.filter(pk=cast.workspace.pk).update(running_limit=1)
+    assert waiting_texts([second]) == {
+        second.pk: "waiting: its workspace runs as many jobs as it may"
+    }
+    DockerHost.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=6))
+    assert waiting_texts([second]) == {second.pk: "waiting: the Docker host does not answer"}
+
+
+def test_the_texts_of_many_jobs_cost_as_much_as_those_of_one(
+    cast: Cast, queue: Any, django_assert_max_num_queries: Any
+) -> None:
+    jobs = queue(cast.workspace, 5) + queue(cast.strange_workspace, 5)
+    with django_assert_max_num_queries(6):
+        waiting_texts(jobs)

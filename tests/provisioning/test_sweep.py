@@ -13,6 +13,7 @@ from crewship.engine.fake import FakeEngine
 from provisioning.models import ProvisionJob, ProvisionStart, ScratchContainer
 from provisioning.states import JobState
 from provisioning.sweep import sweep_host, sweep_jobs
+from provisioning.worker_processes import beat
 from tests.cast import Cast, make_crew
 from tests.conftest import JobMaker
 
@@ -215,3 +216,24 @@ def test_another_hosts_leftovers_are_its_own(engine: FakeEngine, host: DockerHos
     assert ScratchContainer.objects.exists()
     assert Layer.objects.exists()
     assert ProvisionJob.objects.count() == 0
+
+
+def test_every_idle_worker_is_called_for_work_that_waits(
+    sweep: Any, cast: Cast, make_job: JobMaker, host: DockerHost, knocks: list[str]
+) -> None:
+    for name in ("one", "two", "three"):
+        beat(name, host.name)
+    make_job(make_crew(cast.workspace, "runs"), JobState.RUNNING, worker="one")
+    for number in range(5):
+        make_job(make_crew(cast.workspace, f"waits-{number}"))
+    sweep()
+    assert len(knocks) == 2
+
+
+def test_nobody_is_called_while_the_host_is_lost(
+    sweep: Any, cast: Cast, make_job: JobMaker, knocks: list[str]
+) -> None:
+    make_job(cast.crew)
+    DockerHost.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=6))
+    sweep()
+    assert knocks == []

@@ -20,6 +20,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "_listen_for_stop", lambda: None)
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
     monkeypatch.setattr(tasks, "stopping", Event())
+    monkeypatch.setattr(tasks, "engine_answers", lambda: True)
 
 
 @pytest.fixture
@@ -70,3 +71,14 @@ def test_a_job_that_blows_up_still_knocks_for_the_next(
     with pytest.raises(RuntimeError):
         tasks.run_provision("job_x")
     assert len(knocks) == 1
+
+
+def test_nothing_is_claimed_while_the_engine_does_not_answer(
+    cast: Cast, make_job: JobMaker, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's heartbeat is seconds old at best: the engine itself is asked."""
+    monkeypatch.setattr(tasks, "engine_answers", lambda: False)
+    job = make_job(cast.crew)
+    tasks.run_provision(job.pk)
+    job.refresh_from_db()
+    assert (ran, job.state, job.fence) == ([], JobState.PENDING, 0)

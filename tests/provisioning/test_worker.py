@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from cache.models import CachedImage, Layer
 from crewship.crews.models import Crew
-from crewship.domain.errors import EngineUnreachable
+from crewship.domain.errors import ConfigError, ContainerGone, EngineUnreachable
 from crewship.engine.fake import FakeExec, FakeRun
 from provisioning import worker
 from provisioning.claim import claim_next
@@ -61,6 +61,7 @@ def _tools(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(kit.tools(), ledger=ledger, emit=emit, cancel=cancel)
 
     monkeypatch.setattr(worker, "tools_for", tools_for)
+    monkeypatch.setattr(worker, "engine_answers", lambda: not kit.engine.unreachable)
     monkeypatch.setattr(worker, "LOOK_S", 0.01)
 
 
@@ -128,7 +129,7 @@ def test_a_fault_of_ours_fails_the_job_without_internals_and_is_raised(
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(EngineUnreachable("no socket"), "engine_unreachable"), (OSError("no bundle"), "internal")],
+    [(ConfigError("no catalog"), "config_invalid"), (OSError("no bundle"), "internal")],
 )
 def test_a_job_whose_tools_cannot_be_made_fails_at_once(
     error: Exception, code: str, job: ProvisionJob, monkeypatch: pytest.MonkeyPatch
@@ -144,6 +145,88 @@ def test_a_job_whose_tools_cannot_be_made_fails_at_once(
         run_job(job, Event())
     job.refresh_from_db()
     assert (job.state, job.error_code) == (JobState.FAILED, code)
+
+
+# -- an engine that goes away
+
+
+@pytest.fixture
+def stopped_engine(kit: Kit) -> None:
+    """The engine is gone from the moment in which the feature's script runs."""
+
+    def gone(call: FakeExec) -> FakeRun | None:
+        if feature_of(call):
+            kit.engine.unreachable = True
+            raise EngineUnreachable("The Docker engine does not answer (asking for an exit code).")
+        return None
+
+    kit.engine.on_exec(gone)
+
+
+@pytest.mark.usefixtures("stopped_engine")
+def test_a_job_whose_engine_goes_away_is_pending_again(job: ProvisionJob) -> None:
+    run_job(job, Event())
+    job.refresh_from_db()
+    assert (job.state, job.lost_engines, job.lost_workers) == (JobState.PENDING, 1, 0)
+    assert (job.error, job.error_code, job.step) == ("", "", 0)
+    assert job.message == "the Docker engine went away; waiting for it"
+    last = job.events.get(seq=job.last_seq)
+    assert last.kind == EventKind.STATE
+    assert last.data == {
+        "state": "pending",
+        "reason": "engine_lost",
+        "error": "The Docker engine went away during: Feature ghcr.io/devcontainers/features/one:1",
+    }
+
+
+@pytest.mark.usefixtures("stopped_engine")
+def test_the_second_time_it_fails_and_says_what_was_under_way(job: ProvisionJob, kit: Kit) -> None:
+    run_job(job, Event())
+    kit.engine.unreachable = False
+    again = claim_next(job.host_id, "w:2")
+    assert again is not None
+    run_job(again, Event())
+    again.refresh_from_db()
+    assert (again.state, again.error_code) == (JobState.FAILED, "engine_lost")
+    assert again.error.startswith("The Docker engine went away during: Feature ghcr.io")
+    assert again.error_hint
+
+
+def test_what_an_ending_engine_killed_is_no_failure_of_the_step(
+    job: ProvisionJob, kit: Kit
+) -> None:
+    """An engine that is told to stop kills its containers before it is gone itself."""
+
+    def killed(call: FakeExec) -> FakeRun | None:
+        if not feature_of(call):
+            return None
+        kit.engine.unreachable = True
+        return FakeRun("half a line", 137)
+
+    kit.engine.on_exec(killed)
+    run_job(job, Event())
+    job.refresh_from_db()
+    assert (job.state, job.lost_engines) == (JobState.PENDING, 1)
+
+
+def test_a_container_that_somebody_removed_is_tried_once_more(job: ProvisionJob, kit: Kit) -> None:
+    """Also what is left of a container when the engine was restarted within a moment."""
+
+    def gone(call: FakeExec) -> FakeRun | None:
+        if feature_of(call):
+            raise ContainerGone("The container is gone (running /bin/sh).")
+        return None
+
+    kit.engine.on_exec(gone)
+    run_job(job, Event())
+    job.refresh_from_db()
+    assert (job.state, job.lost_engines) == (JobState.PENDING, 1)
+    again = claim_next(job.host_id, "w:2")
+    assert again is not None
+    run_job(again, Event())
+    again.refresh_from_db()
+    assert (again.state, again.error_code) == (JobState.FAILED, "container_gone")
+    assert "during: Feature ghcr.io" in again.error
 
 
 def test_a_config_that_became_illegal_fails_the_job(job: ProvisionJob) -> None:

@@ -113,10 +113,10 @@ class MemoryLedger:
     def use_layer(self, tag: str) -> None:
         self.used.append(tag)
 
-    @contextmanager
-    def scratch(self, name: str) -> Iterator[None]:
+    def note_scratch(self, name: str) -> None:
         self.containers.add(name)
-        yield
+
+    def forget_scratch(self, name: str) -> None:
         self.containers.discard(name)
 
 
