@@ -184,8 +184,8 @@ class Engine(AgentEngine, Protocol):
         """Killed and removed, with its anonymous volumes; False when there was none."""
 
     def container_output(self, container: str) -> str:
-        """The end of what the container's own process printed (not its execs): why it ended.
-        "" when there is no such container."""
+        """The end of what the container's own process printed (not its execs): why it ended, at
+        most 20 lines and 4,000 characters. "" when there is no such container."""
 
     def container_names(self, prefix: str) -> list[str]:
         """Names (no leading slash) of all containers, running or not, that start with prefix."""
@@ -199,23 +199,39 @@ class Engine(AgentEngine, Protocol):
         env: Sequence[tuple[str, str]] = (),
         workdir: str = "",
         on_output: OnOutput,
+        on_stderr: OnOutput | None = None,
         cancel: Event,
         idle_timeout_s: float,
         timeout_s: float,
     ) -> ExecResult:
         """Run one process to its end and hand over its output live.
 
-        argv is exec'd without a shell; env values arrive literally. The container is killed (and
-        the exit code is 137) when ``cancel`` is set (seen within 0.2 s), when nothing was printed
-        for idle_timeout_s, or after timeout_s. ``on_output`` is called in the caller's thread;
-        while it works, cancel is not looked at. What it raises passes through and leaves the
-        process running. Output is decoded as UTF-8 with replacement, split characters joined; NUL
-        bytes dropped. Many threads may exec in one container at once.
+        Without ``on_stderr`` stdout and stderr are one pipe inside the container, so their lines
+        arrive in the order in which they were written: the container's own /bin/sh joins them and
+        then becomes the process. Its exit code, pid and signals stay; of its environment sh keeps
+        PPID and OPTIND for itself, may add PWD, and drops names that no shell can have. With
+        ``on_stderr`` argv is exec'd as it is, and stderr is handed over apart: for output that a
+        program reads. argv's words and env values arrive literally.
+
+        The container is killed (and the exit code is 137) when ``cancel`` is set (seen within
+        0.2 s), when nothing was printed for idle_timeout_s, or after timeout_s. ``on_output`` is
+        called in the caller's thread; while it works, cancel is not looked at. What it raises
+        passes through and leaves the process running. Output is decoded as UTF-8 with replacement,
+        split characters joined; NUL bytes dropped. Many threads may exec in one container at once.
 
         A missing user, command or working directory is exit code 126 or 127, with the engine's
-        words as output. A process left in the background ends the output about 2 s after its
-        parent. Raises ContainerGone when the container does not run or was removed.
+        or the shell's words as output. A process left in the background ends the output about 2 s
+        after its parent. Raises ContainerGone when the container does not run or was removed.
         """
+
+    def written_bytes(self, prefix: str) -> dict[str, int]:
+        """By name, for all containers whose name starts so: the bytes that each added to its
+        image, and to anonymous volumes as far as they can be seen. The engine walks the files for
+        it, which takes seconds where there are many."""
+
+    def ran_out_of_memory(self, container: str) -> bool:
+        """The kernel killed a process of the container because its memory limit was reached, at
+        some time since it was made. False when it is gone."""
 
     def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
         """The tar's members are below ``path`` (which exists) with their modes and owners.

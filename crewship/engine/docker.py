@@ -10,9 +10,7 @@ import socket
 from collections.abc import Iterator
 from threading import Event
 from typing import cast
-from urllib.parse import urlsplit
 
-import docker
 from docker.utils import kwargs_from_env
 
 from crewship.domain.errors import EngineUnreachable
@@ -20,14 +18,14 @@ from crewship.engine.base import EngineEvent, EngineInfo
 from crewship.engine.docker_agents import DockerAgents
 from crewship.engine.docker_clients import LONG_TIMEOUT_S, QUICK_TIMEOUT_S
 from crewship.engine.docker_errors import engine_errors
-from crewship.engine.docker_exec import DockerExecs
 from crewship.engine.docker_logs import DockerLogs
 from crewship.engine.docker_places import DockerPlaces
 from crewship.engine.docker_pull import DockerPulls
 from crewship.engine.docker_streams import Item, StreamReader
+from crewship.engine.docker_usage import DockerUsage
 
 
-class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPlaces):
+class DockerEngine(DockerPulls, DockerUsage, DockerAgents, DockerLogs, DockerPlaces):
     """One Docker host. Safe to share between threads, not between processes."""
 
     @classmethod
@@ -55,7 +53,7 @@ class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPla
             clock=info.get("SystemTime", ""),
             memory_bytes=info.get("MemTotal", 0),
             # A socket may lead into a virtual machine (Docker Desktop) or a container's host.
-            on_this_machine=_is_local(self._quick) and info.get("Name") == socket.gethostname(),
+            on_this_machine=self.is_local and info.get("Name") == socket.gethostname(),
         )
 
     def ping(self) -> None:
@@ -76,12 +74,6 @@ class DockerEngine(DockerPulls, DockerExecs, DockerAgents, DockerLogs, DockerPla
                     yield _event(item)
         if not cancel.is_set():
             raise EngineUnreachable("The Docker engine went away while its events were watched.")
-
-
-def _is_local(client: docker.APIClient) -> bool:
-    url = urlsplit(client.base_url)
-    # The SDK calls a Unix socket http+docker://localhost, and one through ssh http+docker://ssh.
-    return url.hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _event(item: Item) -> EngineEvent:

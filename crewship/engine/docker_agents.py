@@ -8,7 +8,13 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from crewship.domain.errors import ContainerGone
-from crewship.engine.docker_containers import DockerContainers, limits, shell_needed
+from crewship.engine.docker_containers import (
+    DockerContainers,
+    limits,
+    named,
+    names_of,
+    shell_needed,
+)
 from crewship.engine.docker_errors import engine_errors
 from crewship.engine.running import AgentSpec, ContainerState, SharedVolume
 
@@ -56,14 +62,9 @@ class DockerAgents(DockerContainers):
     def containers(self, prefix: str) -> list[ContainerState]:
         with engine_errors("listing containers"):
             # One call; the SDK's list would look at each again, which may be gone by then.
-            rows = self._quick.containers(all=True, filters={"name": "^/?" + re.escape(prefix)})
-        states = [_state(row, name) for row in rows if (name := _own_name(row, prefix))]
+            rows = self._quick.containers(all=True, filters=named(prefix))
+        states = [_state(row, name) for row in rows for name in names_of(row, prefix)[:1]]
         return sorted(states, key=lambda state: state.name)
-
-
-def _own_name(row: dict[str, Any], prefix: str) -> str:  # Any: JSON
-    names = [name.removeprefix("/") for name in row["Names"] or ()]  # others are links' names
-    return next((name for name in names if name.startswith(prefix) and "/" not in name), "")
 
 
 def _state(row: dict[str, Any], name: str) -> ContainerState:  # Any: JSON

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 from docker.utils import kwargs_from_env
@@ -50,6 +51,12 @@ class DockerClients:
     @property
     def _long(self) -> docker.APIClient:
         return self._client(self._long_timeout_s)
+
+    @property
+    def is_local(self) -> bool:
+        """It is reached without a network. Its socket may still lead into a virtual machine."""
+        # The SDK calls a Unix socket http+docker://localhost, and one through ssh http+docker://ssh.
+        return urlsplit(self._quick.base_url).hostname in ("localhost", "127.0.0.1", "::1")
 
     def _client(self, timeout_s: int) -> docker.APIClient:
         """Raises EngineUnreachable: the first use asks the engine for its API version."""

@@ -19,6 +19,8 @@ from crewship.engine.docker_errors import engine_errors, explanation
 # rather than spin.
 HOLD_OPEN = ("/bin/sh", "-c", "while sleep 3600; do :; done")
 REMOVAL_WAIT_S = 30.0
+# The first process prints nothing, but whoever writes to /proc/1/fd/1 prints for it.
+LOG_CONFIG = {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}}
 
 
 class DockerContainers(DockerClients):
@@ -67,26 +69,27 @@ class DockerContainers(DockerClients):
             time.sleep(0.1)
         raise EngineError(f"Container {container} is being removed and does not go away.")
 
-    def container_output(self, container: str) -> str:
-        with engine_errors(f"reading what {container} printed"):
-            try:
-                said: bytes = self._quick.logs(container, tail=20)
-            except NotFound:
-                return ""
-        return said.decode(errors="replace")
-
     def container_names(self, prefix: str) -> list[str]:
         with engine_errors("listing containers"):
-            # The engine matches a regular expression against "/name".
-            found = self._quick.containers(all=True, filters={"name": "^/?" + re.escape(prefix)})
-        names = {name.removeprefix("/") for row in found for name in row["Names"] or ()}
-        return sorted(name for name in names if name.startswith(prefix) and "/" not in name)
+            found = self._quick.containers(all=True, filters=named(prefix))
+        return sorted({name for row in found for name in names_of(row, prefix)})
 
     def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
         # bytes go with a Content-Length, an iterator in chunks: never held in memory as a whole.
         body: Any = tar if isinstance(tar, bytes) else iter(tar)  # Any: what requests streams
         with engine_errors(f"copying files to {path}"):
             self._long.put_archive(container, path, body)
+
+
+def named(prefix: str) -> dict[str, str]:
+    """The filter for containers whose name starts so; what matches is to be looked at again."""
+    return {"name": "^/?" + re.escape(prefix)}  # a regular expression against "/name"
+
+
+def names_of(row: dict[str, Any], prefix: str) -> list[str]:  # Any: JSON
+    """The own names of a listed container that start so; others are links'."""
+    names = [name.removeprefix("/") for name in row["Names"] or ()]
+    return [name for name in names if name.startswith(prefix) and "/" not in name]
 
 
 @contextmanager
@@ -119,6 +122,7 @@ def _create_body(spec: ContainerSpec) -> dict[str, Any]:  # Any: JSON
         # Explicit: a daemon with "init": true would leave /sbin/docker-init in the image.
         "Init": False,
         "Mounts": [_mount_body(mount) for mount in spec.mounts],
+        "LogConfig": LOG_CONFIG,
     }
     host |= limits(spec.memory_bytes, spec.nano_cpus, spec.pids_limit)
     return {

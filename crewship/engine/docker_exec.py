@@ -23,6 +23,10 @@ KILLED_EXIT_CODE = 137  # 128 + SIGKILL
 END_GRACE_S = 5.0  # a killed container's stream ends in 0.15 s; do not trust it for ever
 READ_BYTES = 65536
 _HEADER = struct.Struct(">BxxxL")  # stream number, length of the payload
+_STDERR = 2
+# Two pipes would lose the order of what comes through them, and a terminal would make programs ask
+# questions and draw bars. The shell that every scratch container has becomes the command.
+ONE_PIPE = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")
 
 
 class DockerExecs(DockerContainers):
@@ -35,6 +39,7 @@ class DockerExecs(DockerContainers):
         env: Sequence[tuple[str, str]] = (),
         workdir: str = "",
         on_output: OnOutput,
+        on_stderr: OnOutput | None = None,
         cancel: Event,
         idle_timeout_s: float,
         timeout_s: float,
@@ -48,27 +53,32 @@ class DockerExecs(DockerContainers):
             with engine_errors(f"running {argv[0]}"):
                 made = self._quick.exec_create(
                     container,
-                    list(argv),
+                    [*(() if on_stderr else ONE_PIPE), *argv],
                     user=user,
                     environment=[f"{key}={value}" for key, value in env],
                     workdir=workdir or None,
                 )
-            return self._run(made["Id"], watch, on_output)
+            return self._run(made["Id"], watch, on_output, on_stderr or on_output)
         except ContainerGone:
             # Another exec of the container may have seen cancel first, and killed it.
             if cancel.is_set():
                 return ExecResult(KILLED_EXIT_CODE, cancelled=True)
             raise
 
-    def _run(self, exec_id: str, watch: Watch, on_output: OnOutput) -> ExecResult:
+    def _run(
+        self, exec_id: str, watch: Watch, on_output: OnOutput, on_stderr: OnOutput
+    ) -> ExecResult:
         decoder = OutputDecoder()
+
+        def hand_over(pieces: Iterator[tuple[int, str]]) -> None:
+            for stream, text in pieces:
+                (on_stderr if stream == _STDERR else on_output)(text)
+                watch.heard()
+
         with contextlib.closing(_stream(self._quick, exec_id, watch)) as stream:
             for data in stream:
-                if text := decoder.feed(data):
-                    on_output(text)
-                    watch.heard()
-        if text := decoder.rest():
-            on_output(text)
+                hand_over(decoder.pieces(data))
+        hand_over(decoder.last_pieces())
         return watch.result(self._exit_code(exec_id, watch))
 
     def _exit_code(self, exec_id: str, watch: Watch) -> int:
@@ -151,14 +161,25 @@ class OutputDecoder:
         )
 
     def feed(self, data: bytes) -> str:
-        self._buffer += data
-        return "".join(self._take()).replace("\0", "")
+        return "".join(text for _, text in self.pieces(data))
 
     def rest(self) -> str:
         """What a stream that ended in the middle of a character leaves."""
-        return "".join(decoder.decode(b"", final=True) for decoder in self._decoders.values())
+        return "".join(text for _, text in self.last_pieces())
 
-    def _take(self) -> Iterator[str]:
+    def pieces(self, data: bytes) -> Iterator[tuple[int, str]]:
+        """Pairs of a stream's number (1 stdout, 2 stderr) and what it says, none of it empty."""
+        self._buffer += data
+        for stream, raw in self._take():
+            if text := raw.replace("\0", ""):
+                yield stream, text
+
+    def last_pieces(self) -> Iterator[tuple[int, str]]:
+        for stream, decoder in self._decoders.items():
+            if text := decoder.decode(b"", final=True):
+                yield stream, text
+
+    def _take(self) -> Iterator[tuple[int, str]]:
         while self._buffer:
             if not self._left:
                 if len(self._buffer) < _HEADER.size:
@@ -169,7 +190,7 @@ class OutputDecoder:
             payload = bytes(self._buffer[: self._left])
             del self._buffer[: len(payload)]
             self._left -= len(payload)
-            yield self._decoders[self._stream].decode(payload)
+            yield self._stream, self._decoders[self._stream].decode(payload)
 
 
 def _stream(client: docker.APIClient, exec_id: str, watch: Watch) -> Generator[bytes, None, None]:

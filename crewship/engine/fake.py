@@ -70,12 +70,14 @@ class FakeExec:
 
 @dataclass(frozen=True, slots=True)
 class FakeRun:
-    """What a process prints, how long it then runs, how it ends, which files it leaves."""
+    """What a process prints (``stderr`` after ``output``), how long it then runs, how it ends,
+    which files it leaves."""
 
     output: str | Sequence[str] = ""
     exit_code: int = 0
     sleep_s: float = 0.0  # cut short by cancel, time-outs and a kill
     files: Mapping[str, bytes] = field(default_factory=dict)
+    stderr: str = ""
 
 
 ExecHandler = Callable[[FakeExec], FakeRun | None]
@@ -88,6 +90,8 @@ class FakeEngine(FakeAgents):
         super().__init__()
         self.calls: list[FakeCall] = []
         self.last_words = ""  # what containers printed before they ended
+        self.written: dict[str, int] = {}  # by container's name: bytes that it added
+        self.out_of_memory = False  # whether the kernel killed what ended
         self.unreachable = False  # True: every call raises EngineUnreachable, event streams end
         self._state = FakeState()
         self._handlers: list[ExecHandler] = []
@@ -232,6 +236,14 @@ class FakeEngine(FakeAgents):
         self._called("container_names", prefix=prefix)
         return self._state.container_names(prefix)
 
+    def written_bytes(self, prefix: str) -> dict[str, int]:
+        self._called("written_bytes", prefix=prefix)
+        return {name: self.written.get(name, 0) for name in self._state.container_names(prefix)}
+
+    def ran_out_of_memory(self, container: str) -> bool:
+        self._called("ran_out_of_memory", container=container)
+        return self.out_of_memory and self._state.container(container) is not None
+
     def put_archive(self, container: str, path: str, tar: bytes | Iterable[bytes]) -> None:
         content = joined(tar)
         self._called("put_archive", container=container, path=path, size=len(content))
@@ -251,6 +263,7 @@ class FakeEngine(FakeAgents):
         env: Sequence[tuple[str, str]] = (),
         workdir: str = "",
         on_output: OnOutput,
+        on_stderr: OnOutput | None = None,
         cancel: Event,
         idle_timeout_s: float,
         timeout_s: float,
@@ -273,6 +286,8 @@ class FakeEngine(FakeAgents):
         for text in [run.output] if isinstance(run.output, str) else run.output:
             if text:
                 on_output(text.replace("\0", ""))
+        if run.stderr:
+            (on_stderr or on_output)(run.stderr)
         return self._run_out(found, run, cancel, idle_timeout_s, timeout_s)
 
     def _answer(self, call: FakeExec) -> FakeRun:

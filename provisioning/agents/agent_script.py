@@ -29,6 +29,7 @@ def agent_script(
     after another, then the hooks, then the command takes the process over; what fails on the way
     is said in the log and keeps nothing from going on."""
     lines = ["{"]  # a text that was cut off is a syntax error, and not a half-set environment
+    lines.append("exec 2>&1")  # by two pipes the engine's log would not be in the order written
     # `command`: a name that this shell keeps for itself (UID in bash) must not end it.
     lines += [f"command export {name}={quoted(value)}" for name, value in env.items()]
     for entrypoint in entrypoints:

@@ -18,6 +18,7 @@ from provisioning.pipeline.probe import UserConflict, check_interpreter, probe_f
 from provisioning.pipeline.scratch import Env, Scratch, root_step_env
 
 AGENT_USER_SCRIPT = Path(__file__).with_name("agent_user.sh").read_text()
+LONGEST_PATH = 1024  # characters
 HOME_SCRIPT = f"""\
 while IFS=: read -r n _ _ _ _ h _ || [ -n "$n" ]; do
     [ "$n" != {AGENT_USER} ] || {{ echo "$h"; break; }}
@@ -56,7 +57,7 @@ def _user_layer(context: Context, tools: Tools, layer: LayerPlan) -> Context:
             if err.extra.get("exit_code") in {70, 71}:
                 raise UserConflict(f"The agent user can't be made: {err.message}") from err
             raise
-        home = said.strip().rpartition("home=")[2]
+        home = _checked_home(said.strip().rpartition("home=")[2])
         facts = {"home": home, "probe": probe_facts(context.probe)}
         return Made(ImageConfig(env=tuple(_base_env(context)), cmd=("/bin/sh",)), facts)
 
@@ -89,7 +90,18 @@ def _feature_layer(context: Context, tools: Tools, layer: LayerPlan, index: int)
 
 def _agent_home(scratch: Scratch) -> str:
     """Where the next feature and hooks find it: a feature may have moved it."""
-    return scratch.capture("Looking for the agent's home", ["/bin/sh", "-c", HOME_SCRIPT]).strip()
+    said = scratch.capture("Looking for the agent's home", ["/bin/sh", "-c", HOME_SCRIPT])
+    return _checked_home(said.strip())
+
+
+def _checked_home(path: str) -> str:
+    """It is kept with the layer and set in every later environment. Raises UserConflict."""
+    if len(path) > LONGEST_PATH or not path.isprintable():
+        raise UserConflict(
+            f"The agent's home is not a path that can be used: {path[:80]!r}",
+            hint="A feature or the base image changed /etc/passwd; leave it out.",
+        )
+    return path
 
 
 def _user_env(context: Context) -> Env:

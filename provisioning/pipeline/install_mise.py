@@ -15,7 +15,7 @@ from typing import Any
 
 from crewship.devcontainer.plan import feature_env_so_far
 from crewship.devcontainer.types import LayerKind, MiseSpec
-from crewship.domain.errors import CrewshipError
+from crewship.domain.errors import BuildStepFailed, CrewshipError
 from crewship.engine.base import ImageConfig
 from crewship.registry.mise import MiseBinary
 from provisioning.pipeline.context import (
@@ -114,9 +114,16 @@ def _facts(scratch: Scratch, env: Env, before: Env) -> dict[str, Any]:
     def ask(*argv: str) -> str:
         return scratch.capture(" ".join(argv), argv, user=AGENT_UID, env=env)
 
+    def ask_json(*argv: str) -> dict[str, Any]:
+        answer = ask(*argv)
+        try:
+            return dict(json.loads(answer))
+        except ValueError as err:
+            raise BuildStepFailed(f"{' '.join(argv)} printed no JSON: {answer[:300]}") from err
+
     paths = ask("mise", "bin-paths").split("\n")
-    said = json.loads(ask("mise", "env", "--json"))
-    listed = json.loads(ask("mise", "ls", "--json"))
+    said = ask_json("mise", "env", "--json")
+    listed = ask_json("mise", "ls", "--json")
     old_path = dict(before).get("PATH", "")
     own = [path for path in paths if path.startswith("/")] + [f"{MISE_HOME}/shims"]
     return {

@@ -37,6 +37,8 @@ WRITTEN = (
     *("/etc/profile.d", "/opt/mise", "/usr/bin", "/usr/lib", "/usr/local/bin", "/usr/local/lib"),
     *("/usr/share", "/var/lib/apt", "/var/lib/dpkg"),
 )
+MOST_VALUES = 20  # of one fact
+LONGEST_VALUE = 1024  # characters
 _GLIBC_LOADER = re.compile(rb"/ld-linux[-a-z0-9_]*\.so\.\d")
 _USUAL_BASH = frozenset({"/bin/bash", "/usr/bin/bash"})
 
@@ -216,7 +218,9 @@ def _parse(said: str) -> BaseProbe:
     facts: dict[str, list[str]] = {}
     for line in said.splitlines():
         key, _, value = line.partition("=")
-        facts.setdefault(key, []).append(value)
+        values = facts.setdefault(key, [])
+        if len(values) < MOST_VALUES:  # a hostile image may say anything: it is kept in our records
+            values.append(value[:LONGEST_VALUE])
 
     def first(key: str) -> str:
         return facts.get(key, [""])[0]

@@ -29,6 +29,7 @@ from provisioning.pipeline.diagnose import diagnose
 from provisioning.pipeline.output import LineSplitter
 
 Env = Sequence[tuple[str, str]]
+MAX_CAPTURE = 1 << 20  # characters of what a program answers; an image may hold any program
 
 # Non-interactive and quick; read by APT_CONFIG before the image's own apt.conf.d, see ENGINE facts.
 APT_CONF = """\
@@ -67,6 +68,32 @@ def tar_of(
     return buffer.getvalue()
 
 
+class OutputTooLong(BuildStepFailed):
+    """A program whose answer the build reads printed without end."""
+
+    code = "output_too_long"
+    hint = "A program of the image prints what it should not: choose another base image."
+
+
+class Capture:
+    """Collects one stream of a process as long as it is no longer than MAX_CAPTURE."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._parts: list[str] = []
+        self._length = 0
+
+    def take(self, text: str) -> None:
+        """Raises OutputTooLong."""
+        self._length += len(text)
+        if self._length > MAX_CAPTURE:
+            raise OutputTooLong(f"{self._what} was stopped: it printed more than 1 MiB.")
+        self._parts.append(text)
+
+    def text(self) -> str:
+        return "".join(self._parts)
+
+
 @dataclass(frozen=True, slots=True)
 class Scratch:
     """A running scratch container and the ways to work in it."""
@@ -95,12 +122,16 @@ class Scratch:
         self._judge(what, result, splitter.tail())
 
     def capture(self, what: str, argv: Sequence[str], *, user: str = "root", env: Env = ()) -> str:
-        """What the process printed; it stays out of the log. Raises like ``run``."""
-        parts: list[str] = []
-        result = self._exec(what, argv, user, env, "/", parts.append)
-        text = "".join(parts)
-        self._judge(what, result, text[-1000:])
-        return text
+        """What the process printed on stdout; it stays out of the log. Raises like ``run``, and
+        OutputTooLong, with the container killed."""
+        printed, errors = Capture(what), Capture(what)
+        try:
+            result = self._exec(what, argv, user, env, "/", printed.take, errors.take)
+        except OutputTooLong:
+            self.tools.engine.kill_container(self.name)
+            raise
+        self._judge(what, result, f"{printed.text()}{errors.text()}"[-1000:])
+        return printed.text()
 
     def put(self, path: str, tar: bytes) -> None:
         self.tools.engine.put_archive(self.name, path, tar)
@@ -117,6 +148,7 @@ class Scratch:
         env: Env,
         workdir: str,
         on_output: OnOutput,
+        on_stderr: OnOutput | None = None,
     ) -> ExecResult:
         options = self.tools.options
         try:
@@ -127,6 +159,7 @@ class Scratch:
                 env=env,
                 workdir=workdir,
                 on_output=on_output,
+                on_stderr=on_stderr,
                 cancel=self.tools.cancel,
                 idle_timeout_s=options.idle_timeout_s,
                 timeout_s=options.step_timeout_s,

@@ -26,9 +26,15 @@ class Bench:
         return f"{self.prefix}:{word}"
 
     def container(
-        self, image: str = BASE_IMAGE, *, start: bool = True, mounts: Sequence[Mount] = ()
+        self,
+        image: str = BASE_IMAGE,
+        *,
+        start: bool = True,
+        mounts: Sequence[Mount] = (),
+        memory_bytes: int | None = None,
     ) -> str:
-        spec = ContainerSpec(self.name(uuid.uuid4().hex[:8]), image, mounts=tuple(mounts))
+        name = self.name(uuid.uuid4().hex[:8])
+        spec = ContainerSpec(name, image, mounts=tuple(mounts), memory_bytes=memory_bytes)
         container = self.engine.create_container(spec)
         if start:
             self.engine.start_container(container)
@@ -43,6 +49,7 @@ class Bench:
         env: Sequence[tuple[str, str]] = (),
         workdir: str = "",
         on_output: Callable[[str], None] | None = None,
+        on_stderr: Callable[[str], None] | None = None,
         cancel: Event | None = None,
         idle_timeout_s: float = 30,
         timeout_s: float = 60,
@@ -62,6 +69,7 @@ class Bench:
             env=env,
             workdir=workdir,
             on_output=take,
+            on_stderr=on_stderr,
             cancel=cancel or Event(),
             idle_timeout_s=idle_timeout_s,
             timeout_s=timeout_s,

@@ -255,6 +255,11 @@ class TestExec:
         _, output = bench.run(bench.container(), tiny_shell.STDERR)
         assert output == "oops\n"
 
+    def test_stderr_can_be_had_apart(self, bench: Bench) -> None:
+        errors: list[str] = []
+        _, output = bench.run(bench.container(), tiny_shell.STDERR, on_stderr=errors.append)
+        assert (output, "".join(errors)) == ("", "oops\n")
+
     def test_output_is_utf8_without_nul_bytes(self, bench: Bench) -> None:
         _, output = bench.run(bench.container(), tiny_shell.SNOWMAN)
         assert output == "☃!"
@@ -336,6 +341,34 @@ class TestExec:
     def test_nothing_runs_in_a_stopped_container(self, bench: Bench) -> None:
         with pytest.raises(ContainerGone):
             bench.run(bench.container(start=False), tiny_shell.SAY_HI)
+
+
+class TestUsage:
+    def test_what_containers_wrote_is_told_by_name(self, bench: Bench) -> None:
+        container = bench.container()
+        other = bench.container(start=False)
+        found = bench.engine.written_bytes(bench.prefix)
+        assert len(found) == 2
+        assert set(found) == set(bench.engine.container_names(bench.prefix))
+        assert all(size >= 0 for size in found.values())
+        bench.engine.remove_container(container)
+        bench.engine.remove_container(other)
+        assert bench.engine.written_bytes(bench.prefix) == {}
+
+    def test_a_sound_container_did_not_run_out_of_memory(self, bench: Bench) -> None:
+        container = bench.container()
+        bench.run(container, tiny_shell.EXIT_7)
+        assert not bench.engine.ran_out_of_memory(container)
+
+    def test_a_container_that_is_gone_did_not_run_out_of_memory(self, bench: Bench) -> None:
+        container = bench.container()
+        bench.engine.remove_container(container)
+        assert not bench.engine.ran_out_of_memory(container)
+
+    def test_of_a_container_that_is_gone_no_output_is_told(self, bench: Bench) -> None:
+        container = bench.container()
+        bench.engine.remove_container(container)
+        assert bench.engine.container_output(container) == ""
 
 
 class TestEvents:

@@ -9,7 +9,7 @@ import pytest
 from crewship.engine import disk
 from crewship.engine.base import EngineInfo
 from crewship.engine.disk import DiskSpace, disk_space, engine_disk
-from crewship.engine.docker import DockerEngine, _is_local
+from crewship.engine.docker import DockerEngine
 
 HERE = EngineInfo("id", "1", "1.41", "linux/amd64", "overlay2", on_this_machine=True)
 
@@ -59,8 +59,10 @@ def test_the_floor_is_5_percent_of_a_small_disk(total: int, floor: int) -> None:
 )
 def test_only_a_socket_or_loopback_is_this_machine(url: str, local: bool) -> None:
     client = docker.APIClient(base_url=url, version="1.41")
-    assert _is_local(client) is local
-    client.close()
+    engine = DockerEngine()
+    engine._clients[engine._quick_timeout_s] = client
+    assert engine.is_local is local
+    engine.close()
 
 
 @pytest.mark.engine

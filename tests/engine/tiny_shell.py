@@ -27,7 +27,7 @@ def answer(call: FakeExec) -> FakeRun | None:
     return {
         SAY_HI: FakeRun("hi\n"),
         EXIT_7: FakeRun(exit_code=7),
-        STDERR: FakeRun("oops\n"),
+        STDERR: FakeRun(stderr="oops\n"),
         HANG: FakeRun("started\n", sleep_s=60),
         CHATTER: FakeRun("on\n", sleep_s=60),
         PRINT_VALUE: FakeRun(call.env.get("VALUE", "") + "\n"),

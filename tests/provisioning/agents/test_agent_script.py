@@ -66,6 +66,17 @@ def test_what_fails_on_the_way_is_said_and_the_command_runs() -> None:
     ]
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_both_streams_of_an_agent_are_one(shell: str) -> None:
+    hooks = [("hook", hook(HookCommand("", "echo error >&2; echo output")))]
+    script = agent_script({}, ["echo early >&2"], hooks, "echo last >&2")
+    argv = [*shell.split(), *READ_SCRIPT[1:]]
+    done = subprocess.run(argv, input=script, capture_output=True, text=True)
+    said = done.stdout.splitlines()
+    assert said == ["early", "crewship: running hook", "error", "output", "last"]
+    assert done.stderr == ""
+
+
 def test_an_array_is_a_program_and_never_a_builtin() -> None:
     hooks = [("hook", hook(HookCommand("", argv=("exit", "0"))))]
     said = run(agent_script({}, (), hooks, "echo command"))

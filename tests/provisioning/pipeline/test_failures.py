@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +24,9 @@ from crewship.domain.errors import (
 )
 from crewship.engine.base import ImageConfig, ImageInfo
 from crewship.engine.fake import FakeEngine, FakeExec, FakeRun
+from provisioning.pipeline.install_features import HOME_SCRIPT
 from provisioning.pipeline.snapshot import VERIFY_SCRIPT
-from tests.provisioning.pipeline.kit import BASE, Kit, feature_of, features
+from tests.provisioning.pipeline.kit import BASE, Kit, feature_of, features, usual_programs
 
 THREE = {"features": features(one={}, two={}, three={})}
 ORDER = [f"ghcr.io/devcontainers/features/{name}" for name in ("one", "two", "three")]
@@ -247,3 +249,35 @@ def test_an_old_image_keeps_the_tag_when_a_rebuild_fails(kit: Kit) -> None:
         kit.build({"features": features(one={})}, rebuild=True)
     seen: Any = kit.engine.image(old.tag)
     assert seen.image_id == old.image.image_id
+
+
+def test_what_is_parsed_is_stdout_alone(kit: Kit) -> None:
+    warning = "mise WARN  something is deprecated\n"
+    kit.engine.on_exec(
+        lambda call: (
+            replace(usual_programs(call) or FakeRun(), stderr=warning)
+            if call.argv[0] == "mise"
+            else None
+        )
+    )
+    kit.build({}, {"tools": {"node": "22"}})
+    assert "Tool node@22.1.0 installed" in kit.emit.said
+
+
+def test_an_answer_without_end_is_stopped(kit: Kit) -> None:
+    kit.engine.on_exec(
+        lambda call: FakeRun(["x" * 65536] * 40) if call.argv[:2] == ("mise", "ls") else None
+    )
+    with pytest.raises(BuildStepFailed, match="more than 1 MiB") as caught:
+        kit.build({}, {"tools": {"node": "22"}})
+    assert caught.value.error_code == "output_too_long"
+    nothing_is_left(kit)
+
+
+@pytest.mark.parametrize("home", ["/" + "x" * 2000, "/home/a\x07b"])
+def test_a_home_that_no_path_has_is_refused(home: str, kit: Kit) -> None:
+    kit.engine.on_exec(lambda call: FakeRun(f"{home}\n") if call.argv[-1] == HOME_SCRIPT else None)
+    with pytest.raises(ConfigError) as caught:
+        kit.build({"features": features(one={})})
+    assert caught.value.error_code == "user_conflict"
+    assert len(caught.value.message) < 200

@@ -110,6 +110,22 @@ def test_a_shell_that_fails_is_refused(kit: Kit) -> None:
     assert refused(kit).error_code == "arch_mismatch"
 
 
+def test_a_base_that_prints_without_end_is_stopped_and_refused(kit: Kit) -> None:
+    endless = ["y" * 65536] * 100
+    kit.engine.on_exec(lambda call: FakeRun(endless) if PROBE_SCRIPT in call.argv else None)
+    error = refused(kit)
+    assert error.error_code == "base_unusable"
+    assert "more than 1 MiB" in error.message
+    assert kit.engine.call_args("kill_container")
+
+
+def test_what_a_hostile_base_says_is_kept_in_parts_only(kit: Kit) -> None:
+    base_says(kit, *[f"owner={'x' * 3000}{n}" for n in range(300)])
+    error = refused(kit)
+    assert error.error_code == "user_conflict"
+    assert len(error.message) < 25_000
+
+
 def test_a_base_without_the_usual_programs_is_refused(kit: Kit) -> None:
     base_says(kit, "missing=mkdir", "missing=chown")
     error = refused(kit)
