@@ -52,7 +52,8 @@ class Kind(StrEnum):
     VOLUME = "remove volume"
     JOB = "take job from lost worker"
     FOLLOWERS = "free waiting jobs"
-    CREW = "refresh crew hash"
+    WAKE = "wake workers of a host"
+    PRUNE = "prune rows"
     DUTY = "duty"
 
 

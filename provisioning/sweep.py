@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
@@ -15,7 +16,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from cache.models import DockerHost, Layer, LayerLease
-from crewship.domain.errors import CrewshipError, EngineError, ImageInUse
+from cache.upkeep import Kind, Upkeep
+from crewship.domain.errors import CrewshipError
 from crewship.engine.base import Engine
 from provisioning.claim import runnable_exists
 from provisioning.finish import fail, promote_followers
@@ -38,20 +40,43 @@ class WorkerLost(CrewshipError):
 
 def sweep_jobs() -> None:
     """Jobs of lost workers are pending again or failed, orphans of dead leaders go on, and
-    pending work has been knocked for."""
-    for job in ProvisionJob.objects.filter(
-        state=JobState.RUNNING, heartbeat_at__lt=Now() - HEARTBEAT_LOST_AFTER
-    ):
-        _take_from_lost_worker(job)
+    pending work has been knocked for. What fails for one job or leader stops only itself."""
+    _take_from_lost_workers()
     _free_orphans()
-    ProvisionStart.objects.filter(at__lt=timezone.now() - timedelta(minutes=2)).delete()
-    forget_dead_workers()
+    with Upkeep(Kind.PRUNE) as upkeep:
+        upkeep.attempt("starts", _forget_old_starts)
+        upkeep.attempt("workers", forget_dead_workers)
     if queue_is_empty():
-        for host in DockerHost.objects.all():
-            if runnable_exists(host.pk):
-                idle = [w for w in live_workers(host.name) if w.job_id is None]
-                for _ in range(max(1, len(idle))):  # one message is one worker's
-                    knock("sweep")
+        with Upkeep(Kind.WAKE) as upkeep:
+            for host in DockerHost.objects.all():
+                upkeep.attempt(host.name, partial(_knock_for_work, host))
+
+
+def _forget_old_starts() -> None:
+    ProvisionStart.objects.filter(at__lt=timezone.now() - timedelta(minutes=2)).delete()
+
+
+def _knock_for_work(host: DockerHost) -> None:
+    if runnable_exists(host.pk):
+        idle = [w for w in live_workers(host.name) if w.job_id is None]
+        for _ in range(max(1, len(idle))):  # one message is one worker's
+            knock("sweep")
+
+
+def _take_from_lost_workers() -> None:
+    lost = ProvisionJob.objects.filter(
+        state=JobState.RUNNING, heartbeat_at__lt=Now() - HEARTBEAT_LOST_AFTER
+    )
+    with Upkeep(Kind.JOB) as upkeep:
+        # Ids first: a row that can't even be read is one job's trouble.
+        for job_id in list(lost.values_list("pk", flat=True)):
+            upkeep.attempt(job_id, partial(_look_at_lost, job_id))
+
+
+def _look_at_lost(job_id: str) -> None:
+    job = ProvisionJob.objects.filter(pk=job_id).first()
+    if job is not None:
+        _take_from_lost_worker(job)
 
 
 def _take_from_lost_worker(job: ProvisionJob) -> None:
@@ -81,43 +106,58 @@ def _free_orphans() -> None:
     orphaned = ProvisionJob.objects.filter(state=JobState.PENDING, leader__isnull=False).exclude(
         leader__state__in=ACTIVE
     )
-    for leader in {job.leader for job in orphaned.select_related("leader")}:
-        if leader is not None:
-            with transaction.atomic():
-                promote_followers(leader)
+    with Upkeep(Kind.FOLLOWERS) as upkeep:
+        for leader_id in sorted(set(orphaned.values_list("leader_id", flat=True))):
+            upkeep.attempt(leader_id, partial(_free_followers, leader_id))
+
+
+@transaction.atomic
+def _free_followers(leader_id: str) -> None:
+    promote_followers(ProvisionJob.objects.get(pk=leader_id))
 
 
 def sweep_host(engine: Engine, host: DockerHost) -> None:
     """No container, half-made layer or lease of a job that does not run any more is left.
 
-    By names in our records only.
+    By names in our records only. What can't be removed is tried again later; raises
+    EngineUnreachable when the engine is away.
     """
+    _release_leases(host)
     _remove_containers(engine, host)
     _remove_drafts(engine, host)
-    for lease in LayerLease.objects.filter(host=host):
-        if not _runs(lease.job_id, lease.fence):
-            lease.delete()
+
+
+def _release_leases(host: DockerHost) -> None:
+    with Upkeep(Kind.LEASE, host) as upkeep:
+        for lease in LayerLease.objects.filter(host=host):
+            if not _runs(lease.job_id, lease.fence):
+                upkeep.attempt(lease.key, lease.delete)
 
 
 def _remove_containers(engine: Engine, host: DockerHost) -> None:
-    for row in ScratchContainer.objects.filter(host=host):
-        if _runs(row.job_id, row.fence):
-            continue
-        if engine.remove_container(row.name):
-            log.warning("removed %s, left by %s", row.name, row.job_id)
-        row.delete()
+    with Upkeep(Kind.CONTAINER, host, engine) as upkeep:
+        for row in ScratchContainer.objects.filter(host=host):
+            if not _runs(row.job_id, row.fence):
+                upkeep.attempt(row.name, partial(_remove_container, engine, row))
+
+
+def _remove_container(engine: Engine, row: ScratchContainer) -> None:
+    if engine.remove_container(row.name):
+        log.warning("removed %s, left by %s", row.name, row.job_id)
+    row.delete()
 
 
 def _remove_drafts(engine: Engine, host: DockerHost) -> None:
     running = ProvisionJob.objects.filter(pk=OuterRef("job_id"), state=JobState.RUNNING)
     drafts = Layer.objects.filter(~Exists(running), Q(image_id="") | Q(kind="final"), host=host)
-    for draft in drafts:
-        try:
-            engine.remove_image(draft.tag)
-        except (ImageInUse, EngineError) as err:
-            log.warning("%s can't be removed yet: %s", draft.tag, err)
-            continue
-        draft.delete()
+    with Upkeep(Kind.DRAFT, host, engine) as upkeep:
+        for draft in drafts:
+            upkeep.attempt(draft.tag, partial(_remove_draft, engine, draft))
+
+
+def _remove_draft(engine: Engine, draft: Layer) -> None:
+    engine.remove_image(draft.tag)
+    draft.delete()
 
 
 def _runs(job_id: str, fence: int) -> bool:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from cache.models import DockerHost, Layer, LayerLease
-from crewship.domain.errors import ImageInUse
+from cache.models import DockerHost, Layer, LayerLease, UpkeepProblem
+from crewship.domain.errors import EngineError, EngineUnreachable, ImageInUse
 from crewship.engine.base import ContainerSpec
 from crewship.engine.fake import FakeEngine
+from provisioning import sweep as module
 from provisioning.models import ProvisionJob, ProvisionStart, ScratchContainer
 from provisioning.states import JobState
 from provisioning.sweep import sweep_host, sweep_jobs
@@ -100,6 +101,42 @@ def test_without_pending_work_nobody_is_called(
     assert knocks == []
 
 
+@pytest.mark.parametrize("part", ["_take_from_lost_worker", "promote_followers"])
+def test_a_job_that_cannot_be_handled_stops_only_itself(
+    part: str,
+    sweep: Any,
+    cast: Cast,
+    make_job: JobMaker,
+    knocks: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bad, lost = (
+        make_job(make_crew(cast.workspace, name), JobState.RUNNING, **silent(16))
+        for name in ("bad", "lost")
+    )
+    leaders = [make_job(cast.crew, JobState.FAILED) for _ in "ab"]
+    orphans = [
+        make_job(make_crew(cast.workspace, f"o{number}"), leader=leader)
+        for number, leader in enumerate(leaders)
+    ]
+    real = getattr(module, part)
+
+    def break_one(job: ProvisionJob) -> None:
+        if job in (bad, leaders[0]):
+            raise KeyError("state")
+        real(job)
+
+    monkeypatch.setattr(module, part, break_one)
+    sweep()
+    lost.refresh_from_db()
+    assert lost.state == JobState.PENDING
+    assert ProvisionJob.objects.get(pk=orphans[1].pk).leader is None
+    assert knocks
+    (problem,) = UpkeepProblem.objects.all()
+    assert problem.name in (bad.pk, leaders[0].pk)
+    assert problem.host is None
+
+
 def test_old_starts_are_pruned(sweep: Any, cast: Cast) -> None:
     now = timezone.now()
     for ago in (10, 59, 121):
@@ -116,6 +153,57 @@ def engine() -> FakeEngine:
     engine = FakeEngine()
     engine.add_image("debian:bookworm-slim")
     return engine
+
+
+def all_pauses_are_over() -> None:
+    UpkeepProblem.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
+
+
+def left_by_a_dead_job(engine: FakeEngine, host: DockerHost, *names: str) -> None:
+    for name in names:
+        container(engine, name)
+        ScratchContainer.objects.create(host=host, name=name, job_id="job_dead", fence=1)
+
+
+def test_a_container_that_cannot_be_removed_stops_only_itself(
+    engine: FakeEngine, host: DockerHost
+) -> None:
+    left_by_a_dead_job(engine, host, "a", "b")
+    draft(host, "job_dead")
+    LayerLease.objects.create(host=host, key="k", job_id="job_dead", fence=1)
+    engine.fail_next("remove_container", EngineError("driver failed"))
+    sweep_host(engine, host)
+    assert engine.container_names("") == ["a"]
+    assert not Layer.objects.exists()
+    assert not LayerLease.objects.exists()
+    problem = UpkeepProblem.objects.get()
+    assert (problem.kind, problem.name, problem.error) == (
+        "remove build container", "a", "driver failed",
+    )  # fmt: skip
+
+
+def test_it_is_left_alone_for_a_while_and_then_removed(
+    engine: FakeEngine, host: DockerHost
+) -> None:
+    left_by_a_dead_job(engine, host, "a")
+    engine.fail_next("remove_container", EngineError("driver failed"))
+    sweep_host(engine, host)
+    sweep_host(engine, host)
+    assert len(engine.call_args("remove_container")) == 1
+    all_pauses_are_over()
+    sweep_host(engine, host)
+    assert engine.container_names("") == []
+    assert not UpkeepProblem.objects.exists()
+
+
+def test_an_engine_that_is_away_is_no_containers_fault(
+    engine: FakeEngine, host: DockerHost
+) -> None:
+    left_by_a_dead_job(engine, host, "a")
+    engine.unreachable = True
+    with pytest.raises(EngineUnreachable):
+        sweep_host(engine, host)
+    assert not UpkeepProblem.objects.exists()
 
 
 def container(engine: FakeEngine, name: str) -> None:
@@ -194,6 +282,7 @@ def test_a_draft_that_is_in_use_is_tried_again(engine: FakeEngine, host: DockerH
     engine.fail_next("remove_image", ImageInUse("in use"))
     sweep_host(engine, host)
     assert Layer.objects.exists()
+    all_pauses_are_over()
     sweep_host(engine, host)
     assert not Layer.objects.exists()
 
