@@ -8,12 +8,11 @@ from typing import Any
 
 from cache.selectors import present_images
 from crewship.crews.models import Agent, Crew
+from provisioning.history import events_from
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.overview import CrewRow, crew_rows
 from provisioning.selectors import BULKY, provision_status
 from provisioning.states import ACTIVE, JobState
-
-PORTION = 500  # events read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +61,9 @@ def events_after(crew_id: str, place: Place, *, following: bool) -> Portion | No
 
 
 def _portion(place: Place) -> Portion:
-    rows = JobEvent.objects.filter(job_id=place.job_id, seq__gt=place.seq).order_by("seq")
-    events = list(rows[:PORTION])
+    events, more = events_from(place.job_id, place.seq)
     seq = events[-1].seq if events else place.seq
-    return Portion(Place(place.job_id, seq), events, more=len(events) == PORTION)
+    return Portion(Place(place.job_id, seq), events, more=more)
 
 
 def _end(crew: Crew, job: ProvisionJob | None) -> dict[str, Any]:  # Any: JSON

@@ -1,7 +1,9 @@
-"""From the pipeline's news to job events: batched, capped, and fenced.
+"""From the pipeline's news to job events: batched, bounded, and fenced.
 
-A thread writes every FLUSH_S what came meanwhile, in one transaction; the pipeline never waits
-for the database. When the job is no more this worker's, ``lost`` is set and nothing is written.
+A thread writes every FLUSH_S what came meanwhile, a batch in a transaction; the pipeline never
+waits for the database. A flood that comes faster, or while the database is away, loses its middle
+(``provisioning/log_buffer.py``). When the job is no more this worker's, ``lost`` is set and nothing
+is written.
 """
 
 from __future__ import annotations
@@ -15,15 +17,17 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from crewship.devcontainer.types import LayerPlan
-from provisioning.pipeline.output import MAX_LINES, clean_text
+from provisioning.job_log import StoredLog
+from provisioning.pipeline.output import MAX_LINE, clean_text
 from provisioning.states import EventKind
-from provisioning.transitions import Event as JobEventTuple
-from provisioning.transitions import record
 
 log = logging.getLogger(__name__)
 
 FLUSH_S = 0.3
-CHUNK_LINES = 200  # lines in one event row
+BATCH_BYTES = 1024 * 1024  # of output in one transaction
+SYSTEM_LINES = 2000  # lines of ours in a job's log
+SYSTEM_BYTES = 1024 * 1024
+ERROR_CHARACTERS = 64_000
 
 
 class EventEmitter:
@@ -34,10 +38,12 @@ class EventEmitter:
         self._fence = fence
         self._lost = lost
         self._lock = Lock()
-        self._events: list[JobEventTuple] = []
+        self._log = StoredLog.read(job_id)
+        self._buffer = self._log.buffer()
+        self._system_lines = self._log.system_lines
+        self._system_size = self._log.system_size
         self._fields: dict[str, Any] = {}  # columns to write with the next batch
         self._step = 0
-        self._lines = 0
         self._writing = Lock()  # batches reach the database in the order they were taken
         self._closing = Event()
         self._thread = Thread(target=self._run, name="events", daemon=True)
@@ -64,25 +70,16 @@ class EventEmitter:
             message = clean_text(text)[:300]
             self._fields["message"] = message
             # A pull says how far it is many times a second: only the last word of a batch counts.
-            if self._events and self._events[-1][:2] == (EventKind.STEP_MESSAGE, self._step):
-                self._events.pop()
-            self._add(EventKind.STEP_MESSAGE, {"message": message})
+            self._buffer.replace(EventKind.STEP_MESSAGE, self._step, {"message": message})
 
     def system(self, text: str) -> None:
         with self._lock:
             for line in clean_text(text).splitlines():
-                self._add(EventKind.SYSTEM, {"text": line[:4000]})
+                self._add_system(line[:MAX_LINE])
 
     def output(self, lines: Sequence[str]) -> None:
         with self._lock:
-            room = MAX_LINES - self._lines
-            self._lines += len(lines)
-            for line in lines[: max(0, room)]:
-                self._append_line(line)
-            if 0 <= room < len(lines):  # the first line that is too much
-                text = f"More than {MAX_LINES} lines: what follows is not kept"
-                self._add(EventKind.SYSTEM, {"text": text})
-                self._lines = MAX_LINES + 1
+            self._buffer.add_output(self._step, lines)
 
     def layer(self, plan: LayerPlan, *, hit: bool, seconds: float) -> None:
         data = {
@@ -97,7 +94,7 @@ class EventEmitter:
 
     def step_failed(self, error: str) -> None:
         with self._lock:
-            self._add(EventKind.STEP_FAILED, {"error": clean_text(error)})
+            self._add(EventKind.STEP_FAILED, {"error": clean_text(error)[:ERROR_CHARACTERS]})
 
     def all_done(self) -> None:
         with self._lock:
@@ -105,22 +102,23 @@ class EventEmitter:
 
     # -- inside; the lock is held
     def _add(self, kind: EventKind, data: dict[str, Any]) -> None:
-        self._events.append((kind, self._step, data))
+        self._buffer.add(kind, self._step, data)
 
-    def _append_line(self, line: str) -> None:
-        """Onto the open chunk if the last event is one, so that a line is not a row."""
-        if self._events:
-            kind, step, data = self._events[-1]
-            if kind == EventKind.OUTPUT and step == self._step and len(data["lines"]) < CHUNK_LINES:
-                data["lines"].append(line)
-                return
-        self._add(EventKind.OUTPUT, {"lines": [line]})
+    def _add_system(self, line: str) -> None:
+        if self._system_lines > SYSTEM_LINES:
+            return
+        self._system_lines += 1
+        self._system_size += len(line.encode(errors="replace"))
+        if self._system_lines > SYSTEM_LINES or self._system_size > SYSTEM_BYTES:
+            self._system_lines = SYSTEM_LINES + 1
+            line = "crewship has said too much here: what it says from now on is not kept"
+        self._add(EventKind.SYSTEM, {"text": line})
 
     # -- the thread
     def _run(self) -> None:
         try:
             while not self._closing.wait(FLUSH_S):
-                self.flush()
+                self._write()
             self.flush()
         finally:
             connection.close()
@@ -131,17 +129,23 @@ class EventEmitter:
         A database that does not answer keeps it for the next flush. Whoever calls last (before
         the job's end is written) has also waited for a batch that the thread was writing.
         """
+        while self._write():
+            pass
+
+    def _write(self) -> bool:
+        """One batch; whether another should follow."""
         with self._writing:
             with self._lock:
-                events, fields = self._events, self._fields
-                self._events, self._fields = [], {}
-            if not events and not fields:
-                return
+                entries, self._fields, fields = self._buffer.take(BATCH_BYTES), {}, self._fields
+            if not entries and not fields:
+                return False
             try:
-                if not record(self._job_id, events, guard=self._fence, **fields):
+                if not self._log.write(entries, guard=self._fence, **fields):
                     self._lost.set()
             except DatabaseError as err:
                 log.warning("%s: the database does not answer: %s", self._job_id, err)
                 with self._lock:
-                    self._events = events + self._events
+                    self._buffer.put_back(entries)
                     self._fields = fields | self._fields
+                return False
+            return bool(self._buffer)

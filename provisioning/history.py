@@ -11,11 +11,16 @@ from django.utils import timezone
 
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
+from provisioning.reading import walk, wire_size
 from provisioning.states import ACTIVE, EventKind, JobState
 
+PORTION_EVENTS: Final = 500
+PORTION_BYTES: Final = 1024 * 1024  # of a portion as it is sent
+ENVELOPE_BYTES: Final = 300  # of an event as it is sent, beside its data
 SHOWN_IN_LOG: Final = (
     EventKind.SYSTEM,
     EventKind.OUTPUT,
+    EventKind.LOG_GAP,
     EventKind.STEP_STARTED,
     EventKind.STEP_FAILED,
     EventKind.CACHE_HIT,
@@ -109,18 +114,31 @@ class LogPortion:
 
 def log_before(job: ProvisionJob, before: int | None, lines: int) -> LogPortion:
     """The last events before that ``seq`` (None: the end) that have at least ``lines`` lines, or
-    all there are."""
+    all there are; fewer where these are more than a portion's bytes."""
     rows = JobEvent.objects.filter(job=job, kind__in=SHOWN_IN_LOG)
     if before is not None:
         rows = rows.filter(seq__lt=before)
     found: list[JobEvent] = []
-    count = 0
-    for event in rows.order_by("-seq").iterator(chunk_size=100):
-        if count >= lines:
+    count = total = 0
+    for event in walk(rows, newest_first=True):
+        total += wire_size(event) + ENVELOPE_BYTES
+        if count >= lines or (found and total > PORTION_BYTES):
             return LogPortion(found[::-1], earlier=True)
         found.append(event)
-        count += len(event.data.get("lines", ())) or 1
+        count += len(event.data["lines"]) if event.kind == EventKind.OUTPUT else 1
     return LogPortion(found[::-1], earlier=False)
+
+
+def events_from(job_id: str, seq: int) -> tuple[list[JobEvent], bool]:
+    """The events after ``seq``, as many as are a portion, and whether there were more."""
+    found: list[JobEvent] = []
+    total = 0
+    for event in walk(JobEvent.objects.filter(job_id=job_id, seq__gt=seq)):
+        total += wire_size(event) + ENVELOPE_BYTES
+        if len(found) >= PORTION_EVENTS or (found and total > PORTION_BYTES):
+            return found, True
+        found.append(event)
+    return found, False
 
 
 def event_json(event: JobEvent) -> dict[str, Any]:  # Any: JSON

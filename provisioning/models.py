@@ -11,6 +11,7 @@ from crewship.crews.models import Crew
 from crewship.domain.ids import new_job_id
 from crewship.workspaces.models import Workspace
 from provisioning.states import ACTIVE, EventKind, JobState
+from provisioning.stored_json import StoredJSON
 
 
 class ProvisionJob(models.Model):
@@ -88,13 +89,17 @@ class ProvisionJob(models.Model):
 
 
 class JobEvent(models.Model):
-    """A fact about a job, never changed; ``seq`` counts from 1 without gaps in each job."""
+    """A fact about a job; ``seq`` counts from 1 in each job.
+
+    Only output ever goes again (``provisioning/job_log.py``): then the last event of what went is
+    a LOG_GAP, so that whoever reads on from any seq before it learns of it. Nothing else goes.
+    """
 
     job = models.ForeignKey(ProvisionJob, models.CASCADE, related_name="events")
     seq = models.PositiveIntegerField()
     kind = models.CharField(max_length=20, choices=EventKind.choices)
     step = models.PositiveSmallIntegerField(default=0)
-    data = models.JSONField(default=dict)
+    data = models.JSONField(default=dict, encoder=StoredJSON)
     at = models.DateTimeField(default=now)
 
     class Meta:

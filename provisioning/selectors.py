@@ -16,11 +16,15 @@ from crewship.domain.errors import NotFound
 from provisioning.claim import waiting_texts
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
-from provisioning.pipeline.output import plain
+from provisioning.pipeline.output import gap_line, plain
+from provisioning.reading import walk
 from provisioning.states import ACTIVE, LOG_KINDS, EventKind, JobState, ProvisionStatus
 
 TAIL_LINES = 50
 TAIL_LINE_LENGTH = 500
+TAIL_ROWS = (
+    12  # read at first: of a quiet log most of the tail, of a noisy one less than a megabyte
+)
 BULKY = ("devcontainer_config", "mise_config", "lock_config", "resolved_features")
 OUTPUT_PREFIX = "| "
 
@@ -133,9 +137,9 @@ def _job_view(job: ProvisionJob) -> JobView:
 def log_tail(job: ProvisionJob, limit: int = TAIL_LINES) -> list[str]:
     """At most ``limit`` lines of at most 500 characters, oldest first, without colours."""
     lines: list[str] = []
-    events = JobEvent.objects.filter(job=job, kind__in=LOG_KINDS).order_by("-seq")
-    for event in events[:limit]:
-        lines = event_lines(event) + lines
+    events = JobEvent.objects.filter(job=job, kind__in=LOG_KINDS)
+    for event in walk(events, newest_first=True, first=TAIL_ROWS):
+        lines = event_lines(event)[-limit:] + lines
         if len(lines) >= limit:
             break
     return [plain(line)[:TAIL_LINE_LENGTH] for line in lines[-limit:]]
@@ -145,12 +149,14 @@ def event_lines(event: JobEvent) -> list[str]:
     """The event's log lines; output of scripts is told from ours by its prefix."""
     if event.kind == EventKind.OUTPUT:
         return [OUTPUT_PREFIX + line for line in event.data["lines"]]
+    if event.kind == EventKind.LOG_GAP:
+        return [gap_line(event.data)]
     return [event.data["text"]] if event.kind == EventKind.SYSTEM else []
 
 
 def log_lines(job: ProvisionJob) -> Iterator[str]:
     """The whole log, without holding it in memory."""
-    for event in job.events.filter(kind__in=LOG_KINDS).order_by("seq").iterator(chunk_size=200):
+    for event in walk(JobEvent.objects.filter(job=job, kind__in=LOG_KINDS)):
         yield from event_lines(event)
 
 

@@ -51,6 +51,7 @@ class EventKind(models.TextChoices):
     OUTPUT = "log.output"  # lines that a script printed, in chunks
     LAYER = "layer"  # one layer: hit or built, with its key
     CACHE_HIT = "cache.hit"  # the whole image was there
+    LOG_GAP = "log_gap"  # output before it that is not kept: {bytes, lines}
 
 
-LOG_KINDS = (EventKind.SYSTEM, EventKind.OUTPUT)
+LOG_KINDS = (EventKind.SYSTEM, EventKind.OUTPUT, EventKind.LOG_GAP)

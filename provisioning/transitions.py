@@ -67,11 +67,23 @@ def record(
 
     With ``guard``: False and nothing written when the job is no more this worker's.
     """
+    return append(job_id, events, guard=guard, **fields) is not None
+
+
+def append(
+    job_id: str,
+    events: Sequence[Event],
+    *,
+    guard: int | None = None,
+    **fields: Any,  # Any: columns of the job
+) -> int | None:
+    """Like ``record``, in the caller's transaction. The seq of the job's last event, None where
+    ``record`` says False."""
     rows = ProvisionJob.objects.filter(pk=job_id)
     if guard is not None:
         rows = rows.filter(fence=guard, state=JobState.RUNNING)
     if not rows.update(last_seq=F("last_seq") + len(events), **fields):
-        return False
+        return None
     columns = ProvisionJob.objects.values_list("last_seq", "crew_id", "workspace_id")
     last, crew_id, workspace_id = columns.get(pk=job_id)
     at = timezone.now()
@@ -80,4 +92,4 @@ def record(
         for seq, (kind, step, data) in enumerate(events, start=last - len(events) + 1)
     )
     announce(f"crew:{crew_id}", *([f"workspace:{workspace_id}"] if fields else []))
-    return True
+    return int(last)

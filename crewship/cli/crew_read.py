@@ -14,11 +14,12 @@ from crewship.cli.client import Client
 from crewship.cli.marks import mark_of
 from crewship.cli.options import JsonOption, WorkspaceOption
 from crewship.cli.plan_table import show_plan
+from crewship.cli.progress import shown_line
 from crewship.cli.session import CrewArgument, connect, find_crew
 from crewship.cli.terminal import clean, note, print_json, print_table, say
 from crewship.cli.texts import write_project
 from crewship.domain.errors import NotFound
-from provisioning.pipeline.output import clean_line, plain
+from provisioning.pipeline.output import plain
 
 
 def list_crews(workspace: WorkspaceOption = "", as_json: JsonOption = False) -> None:
@@ -107,7 +108,7 @@ def logs(
         print_json({"job_id": job, "lines": [plain(line) for line in lines]})
         return
     for line in lines:
-        sys.stdout.write(plain(clean_line(line)) + "\n")
+        sys.stdout.write(shown_line(line) + "\n")
 
 
 def latest_job(api: Client, crew: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from crewship.cli.marks import CANCELLED, DONE, FAILED, RUNNING, WAITING, Mark
 from crewship.cli.terminal import clean
-from provisioning.pipeline.output import clean_line, plain
+from provisioning.pipeline.output import MAX_LINE, clean_line, gap_line, lines_in_gap, plain
 
 STEPS: Final = (*("validate", "pull-base", "install-features", "install-mise", "snapshot", "tag"),)
 ACTIVE: Final = ("pending", "running")
@@ -66,6 +66,9 @@ class Progress:
             self._step(kind, int(event["step"]), data, at)
         elif kind == "cache.hit":
             self.was_there = True
+        elif kind == "log_gap":
+            self._told += max(0, int(data["lines"]) - 1)  # the line that stands for them is one
+            return self._new([gap_line(data)])
         elif kind == "log.system":
             return self._new([str(data["text"])])
         elif kind == "log.output":
@@ -85,10 +88,17 @@ class Progress:
             self._become(str(job["state"]), now)
 
     def take_log(self, lines: Sequence[str]) -> list[str]:
-        """A job's whole log so far. Returns the lines that were not handed on yet."""
-        fresh = lines[self._shown :]
-        self._shown = max(self._shown, len(lines))
-        return [plain(clean_line(line)) for line in fresh]
+        """A job's whole log so far. Returns the lines that were not handed on yet.
+
+        Lines are counted as they were printed: one that says how many are missing stands for these.
+        """
+        fresh, at = [], 0
+        for line in lines:
+            at += lines_in_gap(line) or 1
+            if at > self._shown:
+                fresh.append(shown_line(line))
+        self._shown = max(self._shown, at)
+        return fresh
 
     def finish(self, end: Json) -> None:
         """Nothing will follow: ``end`` says how the crew's latest job ended, if it had one."""
@@ -147,4 +157,9 @@ class Progress:
         skip = max(0, self._shown - self._told)
         self._told += len(lines)
         self._shown = max(self._shown, self._told)
-        return [plain(clean_line(line)) for line in lines[skip:]]
+        return [shown_line(line) for line in lines[skip:]]
+
+
+def shown_line(line: str) -> str:
+    """A line of a log as a terminal may show it."""
+    return plain(clean_line(line, len(OUTPUT_PREFIX) + MAX_LINE))

@@ -16,7 +16,14 @@ from crewship.domain.errors import NotFound
 from crewship.workspaces.scope import Scope
 from provisioning.agents.selectors import agent_views
 from provisioning.explain import explain_miss
-from provisioning.history import SHOWN_IN_LOG, checklist, event_json, log_before, seconds_of
+from provisioning.history import (
+    SHOWN_IN_LOG,
+    checklist,
+    event_json,
+    events_from,
+    log_before,
+    seconds_of,
+)
 from provisioning.image_facts import image_layers
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.overview import crew_rows
@@ -25,7 +32,6 @@ from provisioning.states import ACTIVE, JobState
 
 FIRST_PAINT_LINES = 1000
 PORTION_LINES = 2000
-PORTION_EVENTS = 500
 HISTORY = 20
 
 
@@ -54,19 +60,21 @@ def log_portion(request: HttpRequest, scope: Scope, job: str) -> JsonResponse:
     if row is None:
         raise Http404
     if "after" in request.GET:
-        events = list(
-            JobEvent.objects.filter(job=row, seq__gt=_number(request, "after")).order_by("seq")[
-                :500
-            ]
-        )
-        body = {"events": [event_json(event) for event in events], "ended": row.state not in ACTIVE}
+        # "ended" was read before the events: what ended has all its events there.
+        events, more = events_from(row.pk, _number(request, "after"))
+        body = {
+            "events": [event_json(event) for event in events],
+            "more": more,
+            "ended": row.state not in ACTIVE and not more,
+        }
     else:
         portion = log_before(row, _number(request, "before"), PORTION_LINES)
         body = {
             "events": [event_json(event) for event in portion.events],
             "earlier": portion.earlier,
         }
-    return JsonResponse(body, encoder=JSONEncoder)
+    compact = {"separators": (",", ":")}
+    return JsonResponse(body, encoder=JSONEncoder, json_dumps_params=compact)
 
 
 def _number(request: HttpRequest, name: str) -> int:

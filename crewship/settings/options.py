@@ -33,6 +33,7 @@ class Limits:
     step_timeout_s: int = 1800
     idle_timeout_s: int = 900  # a script that prints nothing
     job_timeout_s: int = 7200
+    job_log_mb: int = 16  # a job's output that is kept: its first quarter and its end
     build_memory_mb: int = 0  # 0: no limit
     build_pids: int = 4096
     disk_floor_mb: int = 2000  # builds leave this (or 5 %, if less) of the engine's disk free
@@ -151,6 +152,7 @@ def _read_limits() -> Limits:
         step_timeout_s=env.integer("CREWSHIP_STEP_TIMEOUT", usual.step_timeout_s, least=1),
         idle_timeout_s=env.integer("CREWSHIP_IDLE_TIMEOUT", usual.idle_timeout_s, least=1),
         job_timeout_s=env.integer("CREWSHIP_JOB_TIMEOUT", usual.job_timeout_s, least=1),
+        job_log_mb=env.integer("CREWSHIP_JOB_LOG_MB", usual.job_log_mb, least=1),
         build_memory_mb=env.integer("CREWSHIP_BUILD_MEMORY_MB", usual.build_memory_mb),
         build_pids=env.integer("CREWSHIP_BUILD_PIDS", usual.build_pids, least=64),
         disk_floor_mb=env.integer("CREWSHIP_DISK_FLOOR_MB", usual.disk_floor_mb),

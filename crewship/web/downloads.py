@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from itertools import islice
+from typing import Final
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 
-LINES_AT_ONCE = 1000
+AT_ONCE_CHARACTERS: Final = 256 * 1024
 
 
 def text_download(
@@ -28,8 +28,16 @@ def text_download(
 
 
 def _portions(lines: Iterator[str]) -> Iterator[str]:
-    while portion := list(islice(lines, LINES_AT_ONCE)):
-        yield "".join(f"{line}\n" for line in portion)
+    portion: list[str] = []
+    size = 0
+    for line in lines:
+        portion.append(f"{line}\n")
+        size += len(line) + 1
+        if size >= AT_ONCE_CHARACTERS:
+            yield "".join(portion)
+            portion, size = [], 0
+    if portion:
+        yield "".join(portion)
 
 
 async def _in_thread(portions: Iterator[str]) -> AsyncIterator[str]:

@@ -132,8 +132,10 @@ class CrewStreamViewSet(_Streams, CrewViewSet):
         `{job_id, seq, kind, step, at, data}`. When the job has ended (or there is none) comes
         `event: end` with `{status, job_id, state, cached_image, error}`, and the stream closes:
         close yours too, or it is opened again. If a newer job began meanwhile, it goes on with
-        that one instead. Lines in `data.lines` of `log.output` keep colours (SGR sequences) and
-        no other control character. A comment comes every 15 s, so that no proxy gives up.
+        that one instead. Output beyond the bound of a log is not kept: `event: log_gap` with
+        `{lines, bytes}` in `data` stands once where it was, for all of it. Lines in `data.lines`
+        of `log.output` keep colours (SGR sequences) and no other control character. A comment
+        comes every 15 s, so that no proxy gives up.
         """
         feed = CrewFeed(self.crew.pk, _place(request))
         standing = standing_of(request, self.scope, Action.READ)

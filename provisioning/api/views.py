@@ -156,5 +156,6 @@ class JobViewSet(WorkspaceViewSet):
 
     @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 404)})
     def log(self, request: Request, job_id: str) -> StreamingHttpResponse:
-        """The whole log as text; lines of scripts begin with `| `."""
+        """The whole log as text; lines of scripts begin with `| `. Of a long log the middle is not
+        kept: one line says how many lines and bytes are missing there."""
         return text_download(request._request, log_lines(self.job), f"{self.job.pk}.log")

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-MAX_LINE = 4000  # characters; the rest of a longer line is dropped and said
-MAX_LINES = 100_000  # per job
+MAX_LINE = 4000  # characters, with all that is put to it; the rest of a longer line is dropped
+CUT = " [line cut]"
+MAX_PREFIX = 200
 TAIL = 25
 
+_GAP = re.compile(r"Missing here: ([0-9]{1,15}) lines, [0-9]+ bytes\. The log was too long\.")
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC … BEL or ST
@@ -22,21 +25,23 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"  # anything else that begins with ESC
 )
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069]"
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200e\u200f\u061c\u2028-\u202e\u2066-\u2069"
+    "\ud800-\udfff]"  # halves of surrogate pairs have no UTF-8
 )
 
 
-def clean_line(raw: str) -> str:
-    """One line as shown: colours kept, no other control character, at most MAX_LINE long."""
+def clean_line(raw: str, most: int = MAX_LINE) -> str:
+    """One line as shown: colours kept, no other control character, at most ``most`` long."""
     line = raw.rstrip("\r")
     if "\r" in line:
         line = line.rpartition("\r")[2]
-    cut = len(line) > MAX_LINE
-    line = line[:MAX_LINE]
+    cut = len(line) > most
+    if cut:
+        line = line[: most - len(CUT)]
     if "\x1b" in line:
         line = _ESCAPES.sub(lambda m: m[0] if _SGR.fullmatch(m[0]) else "", line)
     line = _CONTROLS.sub("", line)
-    return f"{line} [line cut]" if cut else line
+    return line + CUT if cut else line
 
 
 def plain(line: str) -> str:
@@ -50,12 +55,24 @@ def clean_text(text: str) -> str:
     return "\n".join(plain(clean_line(line)) for line in text.split("\n"))
 
 
+def gap_line(data: Mapping[str, Any]) -> str:  # Any: JSON
+    """What a log says where output is missing, from the data of a LOG_GAP."""
+    return f"Missing here: {data['lines']} lines, {data['bytes']} bytes. The log was too long."
+
+
+def lines_in_gap(line: str) -> int:
+    """How many lines a line of a log stands for if it is a ``gap_line``, else 0."""
+    match = _GAP.fullmatch(line)
+    return int(match[1]) if match else 0
+
+
 class LineSplitter:
     """Feeds whole, clean lines to ``sink`` and keeps the last ones for an error's text."""
 
     def __init__(self, sink: Callable[[Sequence[str]], None], prefix: str = "") -> None:
         self._sink = sink
-        self._prefix = plain(clean_line(" ".join(prefix.split("\n"))))
+        self._prefix = plain(clean_line(" ".join(prefix.split("\n"))))[:MAX_PREFIX]
+        self._most = MAX_LINE - len(self._prefix)
         self._rest = ""
         self._tail: deque[str] = deque(maxlen=TAIL)
 
@@ -76,6 +93,6 @@ class LineSplitter:
         return "\n".join(plain(line) for line in list(self._tail)[-lines:])
 
     def _hand_over(self, raw: list[str]) -> None:
-        lines = [self._prefix + clean_line(line) for line in raw]
+        lines = [self._prefix + clean_line(line, self._most) for line in raw]
         self._tail.extend(line for line in lines if line.strip())
         self._sink(lines)

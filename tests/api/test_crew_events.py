@@ -99,7 +99,7 @@ def test_an_ended_job_is_told_from_its_first_event(cast: Cast, make_job: JobMake
 def test_more_events_than_one_portion_come_once_each(
     cast: Cast, make_job: JobMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("provisioning.board.PORTION", 7)
+    monkeypatch.setattr("provisioning.history.PORTION_EVENTS", 7)
     job = make_job(cast.crew, JobState.RUNNING)
     log_lines(job, *map(str, range(50)))
     ended(job)

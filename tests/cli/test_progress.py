@@ -130,3 +130,33 @@ def test_an_unheard_kind_changes_nothing() -> None:
     assert progress.take(told("planet.aligned", 9, x=1)) == []
     assert progress.take(told("step.started", 9, message="later")) == []
     assert progress.seq == 2
+
+
+GAP = {"lines": 90, "bytes": 9000}
+GAP_LINE = "Missing here: 90 lines, 9000 bytes. The log was too long."
+
+
+def test_missing_output_is_one_line() -> None:
+    progress, told = Progress(), Told()
+    assert progress.take(told("log.output", 3, lines=["a"])) == ["| a"]
+    assert progress.take(told("log_gap", 3, **GAP)) == [GAP_LINE]
+    assert progress.take(told("log.output", 3, lines=["b"])) == ["| b"]
+
+
+def test_a_whole_log_that_lost_lines_meanwhile_repeats_and_skips_none() -> None:
+    progress = Progress()
+    progress.take_log([f"| {n}" for n in range(100)])
+    grown = ["| 0", "| 1", GAP_LINE, *(f"| {n}" for n in range(92, 105))]
+    assert progress.take_log(grown) == [f"| {n}" for n in range(100, 105)]
+
+
+def test_a_whole_log_that_lost_what_was_not_shown_says_so() -> None:
+    progress = Progress()
+    progress.take_log(["| 0", "| 1", "| 2"])
+    grown = ["| 0", "| 1", GAP_LINE, "| 92"]
+    assert progress.take_log(grown) == [GAP_LINE, "| 92"]
+
+
+def test_a_line_of_the_longest_length_is_shown_whole() -> None:
+    progress, told = Progress(), Told()
+    assert progress.take(told("log.output", 3, lines=["x" * 4000])) == ["| " + "x" * 4000]

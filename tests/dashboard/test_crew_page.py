@@ -255,6 +255,34 @@ def test_events_are_json_without_html(browse: Browse, running: ProvisionJob):
     assert kinds == list(JobEvent.objects.order_by("seq").values_list("kind", flat=True))
 
 
+def test_portions_of_live_events_say_whether_there_are_more(
+    browse: Browse, running: ProvisionJob, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("provisioning.history.PORTION_EVENTS", 2)
+    path = f"/w/acme/jobs/{running.pk}/events?after="
+    first = json.loads(browse.vera.get(path + "0").content)
+    assert [event["seq"] for event in first["events"]] == [1, 2]
+    assert first["more"] is True
+    rest = json.loads(browse.vera.get(f"{path}{running.events.count() - 1}").content)
+    assert rest["more"] is False
+
+
+@pytest.mark.parametrize("query", ["after=0", "before=99"])
+def test_a_portion_of_the_log_is_bounded_by_bytes(
+    browse: Browse, running: ProvisionJob, query: str
+):
+    rows = [(EventKind.OUTPUT, 3, {"lines": ["\u8a9e" * 4000] * 5})] * 30  # 120 kB each as sent
+    record(running.pk, rows)
+    answer = browse.vera.get(f"/w/acme/jobs/{running.pk}/events?{query}")
+    assert 800_000 < len(answer.content) <= 1024 * 1024
+
+
+def test_missing_output_is_a_line_of_the_log(browse: Browse, running: ProvisionJob):
+    record(running.pk, [(EventKind.LOG_GAP, 3, {"lines": 7, "bytes": 900})])
+    html = browse.vera.get(PAGE).content.decode()
+    assert "Missing here: 7 lines, 900 bytes." in html
+
+
 def test_a_config_that_changed_after_its_build_says_so(
     cast: Cast, browse: Browse, make_job: JobMaker
 ):

@@ -10,8 +10,10 @@ from django.db import DatabaseError
 from pytest_django.asserts import assertNumQueries
 
 from crewship.devcontainer.types import LayerKind, LayerPlan
-from provisioning import emitter, transitions
-from provisioning.emitter import CHUNK_LINES, EventEmitter
+from provisioning import emitter, job_log, transitions
+from provisioning.emitter import EventEmitter
+from provisioning.job_log import StoredLog
+from provisioning.log_buffer import CHUNK_LINES, Entry
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.states import EventKind, JobState
 from tests.cast import Cast
@@ -105,35 +107,51 @@ def test_a_flood_is_one_transaction_of_few_statements(emit: EventEmitter) -> Non
         emit.flush()
 
 
-def test_output_is_capped_and_says_so(emit: EventEmitter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emitter, "MAX_LINES", 10)
-    for _ in range(4):
-        emit.output(["x"] * 4)
-    emit.output(["x"])
-    emit.flush()
-    lines = [
-        line for kind, _, data in events() if kind == EventKind.OUTPUT for line in data["lines"]
-    ]
-    said = [data["text"] for kind, _, data in events() if kind == EventKind.SYSTEM]
-    assert len(lines) == 10
-    assert said == ["More than 10 lines: what follows is not kept"]
-
-
-def test_output_of_exactly_the_cap_is_whole(
+def test_what_crewship_says_is_bounded_and_says_so(
     emit: EventEmitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(emitter, "MAX_LINES", 10)
-    emit.output(["x"] * 10)
+    monkeypatch.setattr(emitter, "SYSTEM_LINES", 3)
+    emit.system("1\n2\n3\n4\n5")
+    emit.system("6")
+    emit.output(["still kept"])
     emit.flush()
-    assert [kind for kind, _, _ in events()] == [EventKind.OUTPUT]
+    texts = [data["text"] for kind, _, data in events() if kind == EventKind.SYSTEM]
+    assert texts[:3] == ["1", "2", "3"]
+    assert texts[3:] == ["crewship has said too much here: what it says from now on is not kept"]
+    assert events()[-1][2] == {"lines": ["still kept"]}
 
 
-def test_system_lines_pass_the_cap(emit: EventEmitter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emitter, "MAX_LINES", 1)
-    emit.output(["x"] * 5)
-    emit.system("still said")
+def test_what_crewship_says_is_bounded_in_bytes(
+    emit: EventEmitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emitter, "SYSTEM_BYTES", 1000)
+    for _ in range(5):
+        emit.system("é" * 200)
     emit.flush()
-    assert events()[-1][2] == {"text": "still said"}
+    first, second, said = [data["text"] for _, _, data in events()]
+    assert (first, second) == ("é" * 200, "é" * 200)
+    assert said.startswith("crewship has said too much")
+
+
+def test_an_error_is_bounded(emit: EventEmitter) -> None:
+    emit.step_failed("x\n" * 100_000)
+    emit.flush()
+    assert len(events()[0][2]["error"]) == emitter.ERROR_CHARACTERS
+
+
+def test_a_flood_is_written_in_batches(emit: EventEmitter, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = transitions.append
+
+    def counted(job_id: str, batch: Any, **fields: Any) -> int | None:
+        sizes.append(sum(len(line) for _, _, data in batch for line in data["lines"]))
+        return real(job_id, batch, **fields)
+
+    monkeypatch.setattr(job_log, "append", counted)
+    emit.output(["x" * 4000] * 1000)
+    emit.flush()
+    assert sum(sizes) == 4_000_000
+    assert max(sizes) <= emitter.BATCH_BYTES
 
 
 def test_a_layer_is_an_event(emit: EventEmitter) -> None:
@@ -166,17 +184,17 @@ def test_a_job_taken_away_sets_lost_and_writes_nothing(
 def test_a_database_that_is_away_loses_no_line(
     emit: EventEmitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = transitions.record
+    real = transitions.append
 
-    def away(*_args: Any, **_fields: Any) -> bool:
+    def away(*_args: Any, **_fields: Any) -> int | None:
         raise DatabaseError("database is locked")
 
     emit.step(1, "first")
-    monkeypatch.setattr(emitter, "record", away)
+    monkeypatch.setattr(job_log, "append", away)
     emit.flush()
     emit.system("second")
     emit.message("newer")
-    monkeypatch.setattr(emitter, "record", real)
+    monkeypatch.setattr(job_log, "append", real)
     emit.flush()
     assert [kind for kind, _, _ in events()] == [
         EventKind.STEP_STARTED,
@@ -194,14 +212,14 @@ def test_two_flushes_at_once_write_in_order(
     written: list[str] = []
     slow, entered = Event(), Event()
 
-    def record(_job_id: str, batch: Any, **_fields: Any) -> bool:
+    def write(_log: StoredLog, batch: list[Entry], **_fields: Any) -> bool:
         entered.set()
-        if batch[0][2]["text"] == "first":
+        if batch[0].data["text"] == "first":
             slow.wait(5)
-        written.append(batch[0][2]["text"])
+        written.append(batch[0].data["text"])
         return True
 
-    monkeypatch.setattr(emitter, "record", record)
+    monkeypatch.setattr(StoredLog, "write", write)
     emit.system("first")
     one = Thread(target=emit.flush)
     one.start()

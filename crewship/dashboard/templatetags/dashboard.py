@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from crewship.dashboard.ansi import render_line
 from crewship.domain.durations import duration
 from crewship.domain.roles import Role
+from provisioning.pipeline.output import gap_line
 
 register = template.Library()
 
@@ -123,6 +124,9 @@ def query_with(query: QueryDict, **changes: object) -> str:
 def log_line(line: str) -> SafeString:
     """A line of a script's output with its colours."""
     return render_line(line)
+
+
+register.filter("gap_line", gap_line)
 
 
 @register.filter

@@ -11,6 +11,8 @@ from provisioning.pipeline.output import (
     LineSplitter,
     clean_line,
     clean_text,
+    gap_line,
+    lines_in_gap,
     plain,
 )
 
@@ -95,12 +97,12 @@ def test_an_endless_progress_bar_keeps_its_end() -> None:
 @pytest.mark.parametrize("size", [1_000_000, MAX_LINE + 1])
 def test_a_long_line_is_cut_and_says_so(size: int) -> None:
     (line,) = lines_of("x" * size + "\n")
-    assert line == "x" * MAX_LINE + " [line cut]"
+    assert line == "x" * (MAX_LINE - 11) + " [line cut]"
 
 
 def test_a_long_line_in_many_chunks_is_one_cut_line() -> None:
     (line,) = lines_of(*["x" * 10_000] * 100, "\n")
-    assert line == "x" * MAX_LINE + " [line cut]"
+    assert line == "x" * (MAX_LINE - 11) + " [line cut]"
 
 
 def test_a_line_of_exactly_the_limit_is_whole() -> None:
@@ -120,6 +122,19 @@ def test_a_prefix_stands_before_every_line() -> None:
     splitter.feed("a\nb")
     splitter.close()
     assert lines == ["[web] a", "[web] b"]
+
+
+def test_a_line_with_its_prefix_is_no_longer_than_others() -> None:
+    lines: list[str] = []
+    splitter = LineSplitter(lines.extend, "[" + "w" * 1000 + "] ")
+    splitter.feed("x" * 10_000 + "\n")
+    assert len(lines[0]) == MAX_LINE
+    assert lines[0].endswith("x [line cut]")
+
+
+def test_a_line_that_says_what_is_missing_is_read_again() -> None:
+    assert lines_in_gap(gap_line({"lines": 12, "bytes": 345})) == 12
+    assert lines_in_gap("| " + gap_line({"lines": 12, "bytes": 345})) == 0
 
 
 @given(NOISE)

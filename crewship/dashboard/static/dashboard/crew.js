@@ -8,10 +8,10 @@ import { fetchPart, swap } from "./swap.js";
 
 const KINDS = [
   "job.state", "step.started", "step.message", "step.done", "step.failed",
-  "log.system", "log.output", "layer", "cache.hit", "end",
+  "log.system", "log.output", "log_gap", "layer", "cache.hit", "end",
 ];
 const PARTS = ["crew-head", "crew-build", "crew-more", "crew-side"];
-const OF_LOG_ONLY = new Set(["log.system", "log.output"]);
+const OF_LOG_ONLY = new Set(["log.system", "log.output", "log_gap"]);
 const GATHER_MS = 150;
 const POLL_MS = 2000;
 
@@ -72,8 +72,9 @@ class CrewLive extends HTMLElement {
     try {
       const answer = await fetch(`${this.dataset.portion}?after=${this.seq}`);
       if (!answer.ok) return;
-      const { events, ended } = await answer.json();
+      const { events, more, ended } = await answer.json();
       events.forEach((event) => this.take(event));
+      if (more && this.polling) return await this.poll();
       if (ended) this.ended();
       else this.refreshSoon();
     } catch {

@@ -159,11 +159,17 @@ function place(event, before) {
   const { kind, step, data } = event;
   if (kind === "log.output") return output(data.lines, before, event.seq);
   if (kind === "log.system") return line("line-system", data.text, event.seq, "crewship");
+  if (kind === "log_gap") return line("line-system", gapText(data), event.seq, "crewship");
   if (kind === "step.started") return line("line-step", `Step ${step} · ${data.message}`, event.seq);
   if (kind === "step.failed") return line("line-system bad", data.error, event.seq, "failed");
   if (kind === "cache.hit") return line("line-system", `The image ${data.tag} was there.`, event.seq, "crewship");
   if (kind === "job.state") return line("line-state", data.state, event.seq);
   return null;
+}
+
+// As gap_line in provisioning/pipeline/output.py.
+function gapText({ lines, bytes }) {
+  return `Missing here: ${lines} lines, ${bytes} bytes. The log was too long.`;
 }
 
 function output(lines, before, seq) {
