@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from cache.models import DockerHost
 from crewship.domain.errors import Unavailable
 from crewship.engine.base import EngineInfo
+from crewship.engine.disk import DiskSpace
 
 HEARTBEAT_LOST_AFTER = timedelta(seconds=5)
 
@@ -46,6 +47,23 @@ def is_alive(host_id: str) -> bool:
     """Whether the host was heard of within HEARTBEAT_LOST_AFTER, by the database's clock."""
     fresh = DockerHost.objects.filter(pk=host_id, heartbeat_at__gt=Now() - HEARTBEAT_LOST_AFTER)
     return fresh.exists()
+
+
+def note_sweep(host_id: str) -> None:
+    """The host's image cache was swept just now."""
+    DockerHost.objects.filter(pk=host_id).update(last_sweep_at=Now())
+
+
+def note_disks(host_id: str, data: DiskSpace | None, engine: DiskSpace | None) -> None:
+    """The room on the disks of the data directory and of the engine, as it is now; None for one
+    that can't be seen."""
+    DockerHost.objects.filter(pk=host_id).update(
+        disk_seen_at=Now(),
+        data_free_bytes=data.free_bytes if data else None,
+        data_total_bytes=data.total_bytes if data else None,
+        engine_free_bytes=engine.free_bytes if engine else None,
+        engine_total_bytes=engine.total_bytes if engine else None,
+    )
 
 
 def healthy_host() -> DockerHost:

@@ -16,7 +16,11 @@ LAYER_REPOSITORY = "crewship-layer"
 
 class DockerHost(models.Model):
     """A machine with an engine; its watcher writes ``heartbeat_at`` every second, by the
-    database's clock."""
+    database's clock.
+
+    The disk numbers are of the watcher's own machine: web processes may run on another one. Null
+    where they were not looked at yet, or can't be seen.
+    """
 
     id = models.CharField(primary_key=True, max_length=70, default=new_host_id, editable=False)
     name = models.CharField(max_length=63, unique=True)
@@ -24,6 +28,12 @@ class DockerHost(models.Model):
     engine_version = models.CharField(max_length=50, blank=True)
     platform = models.CharField(max_length=50, blank=True)
     heartbeat_at = models.DateTimeField(null=True)
+    last_sweep_at = models.DateTimeField(null=True)  # of the image cache
+    disk_seen_at = models.DateTimeField(null=True)
+    data_free_bytes = models.BigIntegerField(null=True)
+    data_total_bytes = models.BigIntegerField(null=True)
+    engine_free_bytes = models.BigIntegerField(null=True)
+    engine_total_bytes = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

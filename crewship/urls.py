@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
-from crewship.web.health import healthz, readyz
+from crewship.api.health import readyz
+from crewship.web.health import healthz
 
 urlpatterns = [
     path("healthz", healthz),

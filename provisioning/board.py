@@ -8,6 +8,7 @@ from typing import Any
 
 from cache.selectors import present_images
 from crewship.crews.models import Agent, Crew
+from provisioning.concerns import can_provision
 from provisioning.history import events_from
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.overview import CrewRow, crew_rows
@@ -82,11 +83,15 @@ def _end(crew: Crew, job: ProvisionJob | None) -> dict[str, Any]:  # Any: JSON
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A workspace now. ``agents`` and ``images`` only serve to see that something changed."""
+    """A workspace now. ``agents`` and ``images`` only serve to see that something changed.
+
+    ``provisioning``: whether a job that is asked for now would run.
+    """
 
     crews: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by id; Any: JSON
     agents: Mapping[str, object] = field(default_factory=dict)  # by crew id
     images: object = None
+    provisioning: bool = True
 
 
 def workspace_board(workspace_id: str) -> Board:
@@ -101,6 +106,7 @@ def workspace_board(workspace_id: str) -> Board:
         crews={row.crew.pk: _as_json(row) for row in crew_rows(list(crews))},
         agents=agents,
         images=set(present_images().values_list("tag", "image_id")),
+        provisioning=can_provision(),
     )
 
 

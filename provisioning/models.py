@@ -144,6 +144,15 @@ class WorkerProcess(models.Model):
         return self.name
 
 
+class SchedulerState(models.Model):
+    """One row: when the installation's scheduler was last at work, by the database's clock."""
+
+    heartbeat_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return "scheduler"
+
+
 class ScratchContainer(models.Model):
     """A container that a job made, written down before it is made. Clean-up goes by these names,
     never by labels: a committed image hands its labels to every container made from it."""

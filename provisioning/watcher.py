@@ -16,13 +16,15 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from cache.gc import sweep
-from cache.hosts import beat, register_host
+from cache.hosts import beat, note_disks, note_sweep, register_host
 from cache.models import DockerHost
 from cache.presence import reconcile
 from cache.services import carry_out_removals
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
+from crewship.engine.disk import disk_space, engine_disk
 from crewship.settings.options import BUILD_NETWORK
+from crewship.web.news import HEALTH, announce
 from provisioning.agents.actions import AgentActions
 from provisioning.agents.agent_logs import AgentLogs
 from provisioning.agents.keeper import PREFIX, AgentKeeper
@@ -34,6 +36,7 @@ BEAT_S = 1.0
 TICK_S = 0.25  # how soon a removal is seen, and an event acted on
 RECONCILE_S = 10.0  # without any event: engines may drop some
 SWEEP_S = 2.0
+DISKS_S = 10.0  # how old what health says of the disks may be
 AGENTS_AT_ONCE = 64  # most of them only wait until an agent has ended
 
 
@@ -65,6 +68,7 @@ class HostWatcher:
                 if settings.CREWSHIP.build_network == BUILD_NETWORK:
                     self._engine.create_build_network(BUILD_NETWORK)  # before a build needs it
                 host = register_host(settings.CREWSHIP.host_name, self._engine.info())
+                announce(HEALTH)
                 self._alive.set()
                 self._follow(host)
             except EngineError as err:
@@ -98,6 +102,7 @@ class HostWatcher:
         chores: list[tuple[float, Callable[[], object]]] = [
             (RECONCILE_S, lambda: reconcile(self._engine, host)),
             (SWEEP_S, lambda: sweep_host(self._engine, host)),
+            (DISKS_S, lambda: self._look_at_disks(host)),
             (settings.CREWSHIP.gc.interval_s, lambda: self._collect(host)),
         ]
         due = [0.0] * len(chores)
@@ -119,6 +124,15 @@ class HostWatcher:
             done = "removed" if report.removed else "could be removed (AUTODELETE is off)"
             names = ", ".join(item.tag for item in report.items)
             log.info("cache sweep: %d %s: %s", len(report.items), done, names)
+        note_sweep(host.pk)
+
+    def _look_at_disks(self, host: DockerHost) -> None:
+        try:
+            data = disk_space(settings.CREWSHIP.data_dir)
+        except OSError:  # health says that it can't be seen
+            data = None
+        engine = engine_disk(self._engine.info(), settings.CREWSHIP.engine_disk)
+        note_disks(host.pk, data, engine)
 
     def _heartbeat(self, host: DockerHost, ended: Event) -> None:
         """In a thread of its own: a slow listing must not look like a lost host. The engine is

@@ -14,7 +14,6 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import chain
@@ -26,7 +25,9 @@ import httpx
 import redis
 
 from crewship.cli.account import read_account
-from crewship.cli.marks import BROKEN, OK, WARNING, Mark
+from crewship.cli.checkup_installation import installation
+from crewship.cli.finding import Finding
+from crewship.cli.marks import BROKEN, OK, WARNING
 from crewship.cli.terminal import size
 from crewship.domain.durations import duration
 from crewship.domain.errors import ConfigError, EngineError, MiseUnavailable, RegistryError
@@ -45,14 +46,6 @@ MOST_SKEW_S: Final = 5.0  # tokens, TLS and a host's heartbeat are told by clock
 KEY_LENGTH: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    name: str
-    mark: Mark
-    text: str
-    hint: str = ""
-
-
 Check = Callable[[], Iterable[Finding]]
 
 
@@ -64,6 +57,7 @@ def findings(options: Options, key_given: str) -> list[Finding]:
         lambda: data_directory(options.data_dir),
         lambda: secret_key(options.data_dir, key_given),
         server_clock,
+        lambda: installation(options),
         lambda: registries(options),
         lambda: mise(options),
     ]
@@ -172,7 +166,9 @@ def server_clock() -> Iterable[Finding]:
     except ConfigError:
         return
     try:
-        answer = httpx.get(f"{account.url}/readyz", timeout=PATIENCE_S)
+        # An older server behind TLS answers plain requests with a redirect.
+        headers = {"X-Forwarded-Proto": "https"}
+        answer = httpx.get(f"{account.url}/readyz", headers=headers, timeout=PATIENCE_S)
         ahead = parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
     except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError) as error:
         hint = "Start it, or `crewship login` to another."

@@ -13,13 +13,14 @@ from crewship.cli.options import JsonOption
 from crewship.cli.terminal import clean, print_json, say, say_below
 
 if TYPE_CHECKING:
-    from crewship.cli.checkup import Finding
+    from crewship.cli.finding import Finding
 
 
 def doctor(as_json: JsonOption = False) -> None:
     """Check this machine for what a server needs.
 
-    Engine, Redis, disk, clocks, registries, mise, permissions. Runs on the server's machine, with
+    Engine, Redis, disk, clocks, registries, mise, permissions; and whether the server's processes
+    are at work: web, hosts' watchers, workers, scheduler, queue. Runs on the server's machine, with
     its settings and data directory; it changes nothing. Exit code 1 when something is broken,
     0 with warnings.
     """

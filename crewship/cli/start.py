@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +15,8 @@ from crewship.cli import embedded_redis
 from crewship.cli.supervisor.lock import locked
 from crewship.cli.supervisor.services import Bind, Services, serve
 from crewship.cli.supervisor.supervisor import Supervisor
+
+WEB_ADDRESS = "web-address"  # in the data directory, for doctor
 
 
 def start(
@@ -58,9 +62,19 @@ def _run(bind: Bind, data_dir: Path | None, workers: int) -> None:
         )
         supervisor = Supervisor(services.log_dir)
         with supervisor.signals():
-            serve(services, supervisor, _say_ready)
+            serve(services, supervisor, partial(_say_ready, options.data_dir))
 
 
-def _say_ready(url: str) -> None:
+def read_web_address(data_dir: Path) -> str | None:
+    """Where the last start's web process listens (``http://127.0.0.1:8000``); None: not known."""
+    try:
+        return (data_dir / WEB_ADDRESS).read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _say_ready(data_dir: Path, url: str) -> None:
+    with contextlib.suppress(OSError):  # a full disk is no reason not to serve
+        (data_dir / WEB_ADDRESS).write_text(f"{url}\n")
     sys.stdout.write(f"Crewship is ready on {url}\n")
     sys.stdout.flush()

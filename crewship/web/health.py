@@ -1,4 +1,7 @@
-"""Health for supervisors and load balancers: /healthz this process, /readyz what it needs."""
+"""Health for supervisors and load balancers: /healthz this process, and what it stands on.
+
+``/readyz`` is made of these in ``crewship/api/health.py``, which knows hosts and jobs too.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +9,28 @@ from django.core.cache import cache
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
 from redis.exceptions import RedisError
 
 
+@never_cache
 def healthz(request: HttpRequest) -> JsonResponse:
     """200 while this process serves requests."""
     return JsonResponse({"status": "ok"})
 
 
-def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when database and Redis answer, else 503 with which one does not."""
-    found = {"database": True, "redis": True}
+def database_answers() -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError:
-        found["database"] = False
+        return False
+    return True
+
+
+def redis_answers() -> bool:
     try:
         cache.get("readyz")
     except (RedisError, OSError):
-        found["redis"] = False
-    ready = all(found.values())
-    return JsonResponse({"ready": ready, **found}, status=200 if ready else 503)
+        return False
+    return True

@@ -1,7 +1,7 @@
 """Telling every web process that something changed, so that waiting event streams look again.
 
-A message is a topic (``crew:crw_…``, ``workspace:wsp_…``, ``standing:7``) and no content: streams
-read the database, so a message that Redis loses costs seconds and never a fact.
+A message is a topic (``crew:crw_…``, ``workspace:wsp_…``, ``standing:7``, ``health``) and no
+content: streams read the database, so a message that Redis loses costs seconds and never a fact.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from redis.retry import Retry
 log = logging.getLogger(__name__)
 
 CHANNEL = "crewship:news"
+HEALTH = "health"  # the topic of every stream: provisioning stopped, or goes on again
 PATIENCE_S = 0.5  # a Redis that is slower than this is as good as none
 SILENCE_S = 5.0  # how long nothing is tried after a failure
 

@@ -35,7 +35,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from crewship.domain.errors import CapacityExceeded
 from crewship.web.knock import Knock
-from crewship.web.news import CHANNEL
+from crewship.web.news import CHANNEL, HEALTH
 
 log = logging.getLogger(__name__)
 
@@ -101,9 +101,10 @@ class Hub:
 
     @contextmanager
     def place(self, topic: str, user: Hashable) -> Iterator[Knock]:
-        """The stream counts for its user; news of the topic or of what the user may knock."""
+        """The stream counts for its user; news of the topic, of what the user may and of the
+        installation's health knock."""
         event = Knock(user)
-        topics = (topic, event.standing)
+        topics = (topic, event.standing, HEALTH)
         self._streams[user] += 1
         for name in topics:
             self._waiting[name].add(event)

@@ -72,7 +72,7 @@ def _event_frames(portion: Portion) -> list[bytes]:
 
 
 class WorkspaceFeed:
-    """All crews at first, then each that changed; and hints that agents or images did."""
+    """All crews at first, then each that changed; and hints that agents, images or health did."""
 
     def __init__(self, workspace_id: str) -> None:
         self.topic = f"workspace:{workspace_id}"
@@ -99,7 +99,11 @@ def _hints(before: Board, now: Board) -> list[bytes]:
         for crew in now.crews
         if before.agents.get(crew) != now.agents.get(crew)
     ]
-    return [*frames, frame("images", {})] if before.images != now.images else frames
+    if before.images != now.images:
+        frames.append(frame("images", {}))
+    if before.provisioning != now.provisioning:
+        frames.append(frame("health", {"provisioning": now.provisioning}))
+    return frames
 
 
 class _Streams:
@@ -153,7 +157,8 @@ class WorkspaceStreamViewSet(_Streams, WorkspaceViewSet):
         `event: crew` with `{crew_id, slug, name, status, job_id, step, total, message,
         cached_image, queue_position, agents_pending_restart, updated}` comes for every crew at
         first, then for each that changed; `gone` with `{crew_id}` when one was deleted; `agents`
-        with `{crew_id}` and `images` with `{}` when it is worth reading those again.
+        with `{crew_id}` and `images` with `{}` when it is worth reading those again; `health` with
+        `{provisioning}` when no job can run any more, or jobs run again.
         """
         _place(request)  # goes nowhere here; what can't be an event's id is refused alike
         feed = WorkspaceFeed(self.scope.workspace.pk)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
-from cache.models import CachedImage
+from cache.models import CachedImage, DockerHost
 from crewship.crews.models import Agent
 from crewship.crews.services import update_crew
+from crewship.web.news import HEALTH, announce
 from provisioning.deletion import delete_crew
 from provisioning.states import JobState
 from provisioning.transitions import advance, record
+from provisioning.worker_processes import beat
 from tests.cast import Cast, make_crew
 from tests.conftest import JobMaker
 from tests.streams import Frame, open_stream, run
@@ -112,6 +116,17 @@ def test_an_image_that_vanished_is_hinted_at(cast: Cast, cached: CachedImage) ->
     row, hint = frames_after(cast, 1, lambda: cached.delete(), 2)
     assert (row["data"]["cached_image"], row["data"]["status"]) == (None, "idle")
     assert hint == {"event": "images", "data": {}}
+
+
+def test_provisioning_that_stops_is_told(cast: Cast, host: DockerHost) -> None:
+    beat("worker-1", host.name)
+
+    def the_host_is_lost() -> None:
+        DockerHost.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=6))
+        announce(HEALTH)
+
+    (frame,) = frames_after(cast, 1, the_host_is_lost, 1)
+    assert frame == {"event": "health", "data": {"provisioning": False}}
 
 
 def test_what_cannot_be_an_events_id_is_refused_as_on_a_crews_stream(cast: Cast) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from crewship.cli import checkup
-from crewship.cli.checkup import Finding
+from crewship.cli.finding import Finding
 from crewship.devcontainer.policy import Policy
 from crewship.domain.errors import EngineUnreachable
 from crewship.engine.base import EngineInfo

@@ -104,3 +104,13 @@ def test_an_engine_that_is_away_is_waited_for(engine: FakeEngine) -> None:
     HostWatcher(engine, Rounds(3)).run()
     assert len(engine.calls) == 3
     assert not DockerHost.objects.exists()
+
+
+def test_it_writes_down_its_disks_and_its_sweep(engine: FakeEngine, host: DockerHost) -> None:
+    HostWatcher(engine, Rounds(1))._work(host)
+    host.refresh_from_db()
+    assert host.last_sweep_at is not None
+    assert host.disk_seen_at is not None
+    assert host.data_total_bytes is not None
+    assert host.data_free_bytes is not None
+    assert 0 < host.data_free_bytes <= host.data_total_bytes

@@ -10,6 +10,24 @@ from pathlib import Path
 
 from crewship.domain.errors import DataDirInUse
 
+LOCK = "start.lock"
+
+
+def owner_of(data_dir: Path) -> int | None:
+    """The process id of the ``crewship start`` that runs on the directory; None if none does.
+
+    The lock itself is not tried: whoever holds it for a moment keeps a start from getting it.
+    """
+    try:
+        owner = int((data_dir / LOCK).read_text())
+        os.kill(owner, 0)
+        command = Path(f"/proc/{owner}/cmdline").read_bytes()
+    except PermissionError:
+        return owner  # somebody else's process
+    except (OSError, ValueError):
+        return None
+    return owner if b"crewship" in command else None  # else the id was given again
+
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
@@ -18,7 +36,7 @@ def locked(data_dir: Path) -> Iterator[None]:
     The kernel gives the lock back however the process ends; children do not inherit it.
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(data_dir / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

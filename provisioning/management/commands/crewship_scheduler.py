@@ -15,6 +15,7 @@ from django.db import close_old_connections
 
 from catalogs.refresh import keep_fresh
 from crewship.crews.services import refresh_hashes
+from provisioning.scheduler_state import SchedulerPulse
 from provisioning.sweep import sweep_jobs
 from provisioning.toolbox import catalog_sources
 
@@ -34,8 +35,10 @@ class Command(BaseCommand):
         # A thread to be left behind: a registry that hangs must hold up neither sweep nor end.
         sources = partial(catalog_sources, settings.CREWSHIP)
         Thread(target=keep_fresh, args=(sources, stop), name="catalogs", daemon=True).start()
+        pulse = SchedulerPulse()
         while not stop.is_set():
             try:
+                pulse.beat()
                 sweep_jobs()
             except DatabaseError as err:
                 log.warning("the database does not answer: %s", err)
