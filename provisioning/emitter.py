@@ -9,6 +9,7 @@ is written.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from typing import Any
@@ -17,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from crewship.devcontainer.types import LayerPlan
+from crewship.web.database import PATIENCE_S, close_connection
 from provisioning.job_log import StoredLog
 from provisioning.pipeline.output import MAX_LINE, clean_text
 from provisioning.states import EventKind
@@ -123,14 +125,23 @@ class EventEmitter:
         finally:
             connection.close()
 
-    def flush(self) -> None:
+    def flush_all(self, within_s: float = PATIENCE_S) -> None:
+        """As ``flush``; a database that is away is waited for that long. For the job's last lines:
+        after its end none is taken any more."""
+        deadline = time.monotonic() + within_s
+        while not self.flush() and time.monotonic() < deadline:
+            time.sleep(FLUSH_S)
+
+    def flush(self) -> bool:
         """What came so far is in the database, or dropped with ``lost`` set.
 
-        A database that does not answer keeps it for the next flush. Whoever calls last (before
-        the job's end is written) has also waited for a batch that the thread was writing.
+        A database that does not answer keeps it for the next flush; False then. Whoever calls last
+        (before the job's end is written) has also waited for a batch that the thread was writing.
         """
         while self._write():
             pass
+        with self._lock:
+            return not self._buffer and not self._fields
 
     def _write(self) -> bool:
         """One batch; whether another should follow."""
@@ -144,6 +155,7 @@ class EventEmitter:
                     self._lost.set()
             except DatabaseError as err:
                 log.warning("%s: the database does not answer: %s", self._job_id, err)
+                close_connection()
                 with self._lock:
                     self._buffer.put_back(entries)
                     self._fields = fields | self._fields

@@ -24,6 +24,7 @@ from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
 from crewship.engine.disk import disk_space, engine_disk
 from crewship.settings.options import BUILD_NETWORK
+from crewship.web.database import close_connection
 from crewship.web.news import HEALTH, announce
 from provisioning.agents.actions import AgentActions
 from provisioning.agents.agent_logs import AgentLogs
@@ -144,6 +145,7 @@ class HostWatcher:
                     beat(host.pk)
                 except (EngineError, DatabaseError) as err:
                     log.warning("no heartbeat: %s", err)
+                    close_connection()
         finally:
             connection.close()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from threading import Event, Thread
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -24,6 +26,7 @@ from crewship.domain.errors import (
     EngineUnreachable,
 )
 from crewship.engine.base import Engine
+from crewship.web.database import close_connection, is_away, wait_for_database
 from provisioning.emitter import EventEmitter
 from provisioning.finish import complete, fail
 from provisioning.models import ProvisionJob
@@ -99,12 +102,14 @@ class Watchdog:
             self._mine().update(heartbeat_at=Now())
         except DatabaseError as err:  # the thread goes on: it is what sees a cancel
             log.warning("%s: no heartbeat: %s", self._job.pk, err)
+            close_connection()
 
     def _is_ours(self) -> bool:
         try:
             return bool(self._mine().exists())
         except DatabaseError as err:
             log.warning("%s: the database does not answer: %s", self._job.pk, err)
+            close_connection()
             return True  # the sweep decides by the heartbeat, not by one failed look
 
 
@@ -116,11 +121,13 @@ def run_job(job: ProvisionJob, stopping: Event) -> None:
     """
     with (
         Watchdog(job, stopping) as dog,
-        EventEmitter(job_id=job.pk, fence=job.fence, lost=dog.lost) as emit,
+        wait_for_database(
+            lambda: EventEmitter(job_id=job.pk, fence=job.fence, lost=dog.lost)
+        ) as emit,
     ):
         try:
-            tools = tools_for(job, job.host, emit, dog.cancel)
-            built = execute(_request(job), tools)
+            tools = wait_for_database(lambda: tools_for(job, job.host, emit, dog.cancel))
+            built = execute(wait_for_database(lambda: _request(job)), tools)
             emit.all_done()
         except BuildCancelled:
             emit.flush()
@@ -129,12 +136,15 @@ def run_job(job: ProvisionJob, stopping: Event) -> None:
         except CrewshipError as err:
             _end_on_error(job, err, emit)
             return
-        except Exception:  # the task boundary: whatever it was, the job must not hang as running
+        except Exception as err:  # the task boundary: no job may hang as running
             emit.flush()
+            if is_away(err):  # the job is not to blame: whoever comes next builds on its layers
+                _hand_back(job, "database_away")
+                raise
             log.exception("%s: unexpected error", job.pk)
             _end_failed(job, CrewshipError("Something went wrong on our side.", code="internal"))
             raise
-        emit.flush()
+        emit.flush_all()
         _end_completed(job, built, tools.engine)
 
 
@@ -160,13 +170,23 @@ def _request(job: ProvisionJob) -> BuildRequest:
 
 def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None:
     try:
-        replaced = complete(job, built)
+        replaced = wait_for_database(lambda: complete(job, built))
     except StaleJobState:
+        if wait_for_database(lambda: _ended_here(job)):
+            return  # the answer to the first try was lost, not its effect
         log.info("%s was taken away at the end; its image is not recorded", job.pk)
-        retire_image(engine, job.host, built.image.image_id, tag=built.tag)
+        image = built.image.image_id
+        wait_for_database(lambda: retire_image(engine, job.host, image, tag=built.tag))
         return
     if replaced:
-        retire_image(engine, job.host, replaced)
+        old = replaced
+        wait_for_database(lambda: retire_image(engine, job.host, old))
+
+
+def _ended_here(job: ProvisionJob) -> bool:
+    return ProvisionJob.objects.filter(
+        pk=job.pk, fence=job.fence, state=JobState.COMPLETED
+    ).exists()
 
 
 def _end_on_error(job: ProvisionJob, error: CrewshipError, emit: EventEmitter) -> None:
@@ -179,37 +199,32 @@ def _end_on_error(job: ProvisionJob, error: CrewshipError, emit: EventEmitter) -
     said = (error.message.splitlines() or [str(error)])[0]
     if gone and not job.lost_engines:
         emit.system(f"{said}; the job begins again when the engine is back")
-        emit.flush()
+        emit.flush_all()
         _wait_for_engine(job, error)
         return
     if gone and not isinstance(error, ContainerGone):
         error = EngineLost(f"{error.message}\nThe engine had gone away once before in this job.")
     emit.system(f"Failed: {said}")
     emit.step_failed(error.message)
-    emit.flush()
+    emit.flush_all()
     _end_failed(job, error)
 
 
 def _wait_for_engine(job: ProvisionJob, error: CrewshipError) -> None:
     log.warning("%s lost its engine: %s", job.pk, error)
-    try:
-        advance(
-            job,
-            JobState.PENDING,
-            guard=job.fence,
-            data={"reason": "engine_lost", "error": clean_text(error.message)},
-            lost_engines=F("lost_engines") + 1,
-            message="the Docker engine went away; waiting for it",
-            step=0,
-        )
-    except StaleJobState:
-        log.info("%s was taken away while its engine was lost", job.pk)
+    _hand_back(
+        job,
+        "engine_lost",
+        message="the Docker engine went away; waiting for it",
+        about={"error": clean_text(error.message)},
+        lost_engines=F("lost_engines") + 1,
+    )
 
 
 def _end_failed(job: ProvisionJob, error: CrewshipError) -> None:
     log.info("%s failed: %s", job.pk, error.error_code)
     try:
-        fail(job, error, guard=job.fence)
+        wait_for_database(lambda: fail(job, error, guard=job.fence))
     except StaleJobState:
         log.info("%s was taken away before it could be marked failed", job.pk)
 
@@ -219,14 +234,31 @@ def _end_cancelled(job: ProvisionJob, dog: Watchdog) -> None:
         limit = settings.CREWSHIP.limits.job_timeout_s
         _end_failed(job, BuildTimeout(f"The job ran longer than {limit} s.", code="job_timeout"))
     elif dog.reason == "stopping":
-        try:
-            advance(
-                job,
-                JobState.PENDING,
-                guard=job.fence,
-                data={"reason": "worker_stopping"},
-                message="waiting for another worker",
-                step=0,
-            )
-        except StaleJobState:
-            log.info("%s was taken away while its worker stopped", job.pk)
+        _hand_back(job, "worker_stopping")
+
+
+def _hand_back(
+    job: ProvisionJob,
+    reason: str,
+    *,
+    message: str = "waiting for another worker",
+    about: Mapping[str, str] | None = None,
+    **fields: Any,  # Any: columns
+) -> None:
+    """The job is pending again; while the database is away, the sweep will see to that."""
+
+    def write() -> ProvisionJob:
+        return advance(
+            job,
+            JobState.PENDING,
+            guard=job.fence,
+            data={"reason": reason, **(about or {})},
+            message=message,
+            step=0,
+            **fields,
+        )
+
+    try:
+        wait_for_database(write)
+    except StaleJobState:
+        log.info("%s was taken away before it could be handed back", job.pk)

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,8 @@ class PostgresServer:
         self._as = ["setpriv", *_unprivileged()]
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
+        # The kernel takes the thread that starts a program for its parent: one that lives on.
+        self._launcher = ThreadPoolExecutor(1, thread_name_prefix="postgres")
         if os.getuid() == 0:
             uid = int(self._as[1].partition("=")[2])
             os.chown(root, uid, -1)
@@ -93,18 +96,21 @@ class PostgresServer:
 
     def start(self) -> None:
         """It answers afterwards. It ends with the process of the tests, however that ends."""
+        self._process = self._launcher.submit(self._launch).result()
+        wait_until(self._answers, 60, f"PostgreSQL ({self._root}/server.log)")
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         command = [*self._as, "--pdeathsig=QUIT", _program("postgres")]
         command += ["-D", f"{self._root}/data", "-p", str(self.port)]
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
         with (self._root / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 cwd=self._root,
                 stdout=log,
                 stderr=log,
             )
-        wait_until(self._answers, 60, f"PostgreSQL ({self._root}/server.log)")
 
     def stop(self, *, at_once: bool = True) -> None:
         """All sessions are cut: with ``at_once`` as by a crash, else each is told to end."""
@@ -112,6 +118,10 @@ class PostgresServer:
             self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
             self._process.wait(60)
             self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        self._launcher.shutdown()
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -155,7 +165,7 @@ def running_postgres() -> Iterator[PostgresServer]:
         try:
             yield server
         finally:
-            server.stop()
+            server.close()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import connection
 
 from catalogs.refresh import keep_fresh
 from crewship.crews.services import refresh_hashes
+from crewship.web.database import close_connection
 from provisioning.scheduler_state import SchedulerPulse
 from provisioning.sweep import sweep_jobs
 from provisioning.toolbox import catalog_sources
@@ -22,6 +23,7 @@ from provisioning.toolbox import catalog_sources
 log = logging.getLogger(__name__)
 
 SWEEP_S = 3.0  # a lost worker must be seen well within 30 s, on a busy machine too
+AFTER_OUTAGE_S = 8.0  # longer than between two heartbeats of a job
 
 
 class Command(BaseCommand):
@@ -35,12 +37,24 @@ class Command(BaseCommand):
         # A thread to be left behind: a registry that hangs must hold up neither sweep nor end.
         sources = partial(catalog_sources, settings.CREWSHIP)
         Thread(target=keep_fresh, args=(sources, stop), name="catalogs", daemon=True).start()
-        pulse = SchedulerPulse()
-        while not stop.is_set():
-            try:
-                pulse.beat()
-                sweep_jobs()
-            except DatabaseError as err:
-                log.warning("the database does not answer: %s", err)
-                close_old_connections()
-            stop.wait(SWEEP_S)
+        keep_sweeping(stop)
+
+
+def keep_sweeping(stop: Event) -> None:
+    """Sweeps every SWEEP_S until ``stop`` is set. After an outage of the database it waits first
+    until the workers that live could say so: the outage kept their heartbeats back, too."""
+    pulse = SchedulerPulse()
+    was_away = False
+    while not stop.is_set():
+        try:
+            if was_away:
+                connection.ensure_connection()
+                stop.wait(AFTER_OUTAGE_S)
+                was_away = False
+            pulse.beat()
+            sweep_jobs()
+        except DatabaseError as err:
+            log.warning("the database does not answer: %s", err)
+            close_connection()
+            was_away = True
+        stop.wait(SWEEP_S)
