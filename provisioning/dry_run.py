@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import BoundedSemaphore, Event
 from typing import Any, Final
 
 from django.conf import settings
@@ -23,6 +23,7 @@ from crewship.devcontainer.hashing import config_hash
 from crewship.devcontainer.planned import Planned, error_document, plan_document
 from crewship.devcontainer.types import CrewSpec, FeatureRef, ResolvedFeature
 from crewship.domain.errors import CrewshipError, RegistryUnreachable, Unavailable
+from crewship.registry.background import start
 from crewship.registry.blobs import BlobStore
 from crewship.registry.client import OciClient
 from crewship.registry.features import FeatureFetcher
@@ -35,7 +36,9 @@ PATIENCE_S: Final = 10.0  # for all registries together
 KEPT_S: Final = 30.0  # how long an answer of a registry serves
 KEPT: Final = 500  # references
 
-_pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="plan")
+ASKED_AT_ONCE: Final = 32  # plans that wait for registries, in each process
+
+_askers = BoundedSemaphore(ASKED_AT_ONCE)
 _recent: dict[FeatureRef, tuple[float, ResolvedFeature]] = {}
 
 
@@ -96,17 +99,27 @@ def _ordered_in_time(spec: CrewSpec, blobs: BlobStore) -> Ordered:
     """Raises as ``ordered_features`` does, and RegistryUnreachable after PATIENCE_S."""
     if not spec.features:
         return ()
-    asked = _pool.submit(_ordered, spec, blobs)
+    if not _askers.acquire(blocking=False):
+        raise RegistryUnreachable("Too many plans wait for registries now; try again in a moment.")
+    cancel = Event()
+
+    def ask() -> Ordered:
+        try:
+            return _ordered(spec, blobs, cancel)
+        finally:
+            _askers.release()
+
+    asked = start(ask, "plan")
     try:
         return asked.result(timeout=PATIENCE_S)
     except TimeoutError as err:
-        asked.cancel()  # one that runs ends by its own time-outs
+        cancel.set()  # nobody wants the answer any more
         raise RegistryUnreachable(
             f"The features' registries did not answer within {PATIENCE_S:g} s."
         ) from err
 
 
-def _ordered(spec: CrewSpec, blobs: BlobStore) -> Ordered:
+def _ordered(spec: CrewSpec, blobs: BlobStore, cancel: Event) -> Ordered:
     options = replace(
         registry_options(settings.CREWSHIP),
         connect_timeout_s=3.0,
@@ -114,7 +127,7 @@ def _ordered(spec: CrewSpec, blobs: BlobStore) -> Ordered:
         total_timeout_s=8.0,
         retries=0,
     )
-    with OciClient(options) as client:
+    with OciClient(options, cancel=cancel) as client:
         features = _Remembering(FeatureFetcher(client, blobs))
         return ordered_features(spec, features, settings.CREWSHIP.policy)
 

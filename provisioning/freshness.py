@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from threading import Event
 from typing import Any, Final
 
 from django.conf import settings
@@ -163,16 +164,15 @@ def _ask_registries(refs: Mapping[str, Ref]) -> dict[str, _Answer]:
         total_timeout_s=PATIENCE_S,
         retries=0,
     )
-    client = OciClient(options)
-    pool = ThreadPoolExecutor(min(WORKERS, len(refs)), thread_name_prefix="freshness")
-    asked = {name: pool.submit(_ask_one, client, ref) for name, ref in refs.items()}
-    wait(asked.values(), timeout=PATIENCE_S)
-    pool.shutdown(wait=False, cancel_futures=True)  # stragglers end by their own time-out
-    return {
-        name: future.result()
-        for name, future in asked.items()
-        if future.done() and not future.cancelled()
-    }
+    given_up = Event()
+    with OciClient(options, cancel=given_up) as client:
+        pool = ThreadPoolExecutor(min(WORKERS, len(refs)), thread_name_prefix="freshness")
+        asked = {name: pool.submit(_ask_one, client, ref) for name, ref in refs.items()}
+        wait(asked.values(), timeout=PATIENCE_S)
+        found = {name: future.result() for name, future in asked.items() if future.done()}
+        given_up.set()  # stragglers end within a second
+        pool.shutdown(wait=False, cancel_futures=True)
+    return found
 
 
 def _ask_one(client: OciClient, ref: Ref) -> _Answer:

@@ -116,12 +116,14 @@ def tools_for(job: ProvisionJob, host: DockerHost, emit: Emit, cancel: Event) ->
     blobs = BlobStore(options.data_dir / "store")
     return Tools(
         engine=host_engine(),
-        features=FeatureFetcher(OciClient(registry_options(options)), blobs),
+        features=FeatureFetcher(OciClient(registry_options(options), cancel=cancel), blobs),
         ledger=DatabaseLedger(host=host, job_id=job.pk, fence=job.fence, cancel=cancel),
         emit=emit,
         cancel=cancel,
         options=build_options(options),
-        mise=lambda platform: ensure_mise(MiseSource.parse(options.mise_source), platform, blobs),
+        mise=lambda platform: ensure_mise(
+            MiseSource.parse(options.mise_source), platform, blobs, cancel=cancel
+        ),
         credentials=partial(_image_credentials, options.registry.tokens),
     )
 

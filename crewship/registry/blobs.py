@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from crewship.registry.digests import require_digest
 
 CHEAP_BYTES = 8 * 1024 * 1024  # up to this size a blob is hashed each time it is looked up
 STALE_TEMP_S = 24 * 3600  # a temp file this old belongs to a process that was killed
+_LOCK_LOOK_S = 0.1
 _CHUNK = 1024 * 1024
 
 
@@ -97,10 +98,17 @@ class BlobStore:
             Path(name).unlink(missing_ok=True)
 
     @contextmanager
-    def exclusive(self, name: str) -> Iterator[None]:
-        """Held by one thread of one process on this host at a time; others wait."""
+    def exclusive(self, name: str, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Held by one thread of one process on this host at a time; others wait, and call
+        ``check`` meanwhile, which may raise to give up."""
         with (self.root / f"{name}.lock").open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    check()
+                    time.sleep(_LOCK_LOOK_S)
             yield
 
     def _write(

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from crewship.domain.errors import RegistryAuth, RegistryError
-from crewship.registry.http import BoundedHttp, Deadline, host_of, read_body
+from crewship.registry.deadline import Deadline
+from crewship.registry.http import BoundedHttp, host_of, read_body
 from crewship.registry.options import Credentials, Endpoint
 
 TOKEN_LIMIT = 256 * 1024  # bytes of a token server's answer

@@ -7,9 +7,9 @@ the caller sees no difference. It is thread-safe and knows nothing of features.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -24,10 +24,10 @@ from crewship.domain.errors import (
 )
 from crewship.registry.blobs import BlobStore
 from crewship.registry.challenge import Authorizer, parse_challenges
+from crewship.registry.deadline import Deadline
 from crewship.registry.digests import digest_of, is_digest, require_digest
 from crewship.registry.http import (
     BoundedHttp,
-    Deadline,
     Resolver,
     TooLarge,
     addresses_of,
@@ -62,11 +62,13 @@ class OciClient:
         options: RegistryOptions,
         transport: httpx.BaseTransport | None = None,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         resolver: Resolver = addresses_of,
+        cancel: Event | None = None,
     ) -> None:
+        """``cancel``, once set, ends whatever is under way within a second, by BuildCancelled."""
         self._options = options
-        self._http = BoundedHttp(options, transport, sleep=sleep, resolver=resolver)
+        self._http = BoundedHttp(options, transport, sleep=sleep, resolver=resolver, cancel=cancel)
         self._authorizer = Authorizer(self._http)
 
     def __enter__(self) -> Self:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from crewship.domain.errors import (
     RegistryNotFound,
 )
 from crewship.registry.archive import DEFAULT_LIMITS, ArchiveLimits, read_metadata, repack
+from crewship.registry.background import side_by_side
 from crewship.registry.blobs import BlobStore
 from crewship.registry.client import OciClient
 
@@ -98,9 +98,10 @@ class FeatureFetcher:
         wanted = list(dict.fromkeys(refs))
         if not wanted:
             return {}
-        with ThreadPoolExecutor(max_workers=min(WORKERS, len(wanted))) as pool:
-            found = pool.map(lambda ref: self.installable(self.resolve(ref)), wanted)
-            return dict(zip(wanted, found, strict=True))
+        found = side_by_side(
+            lambda ref: self.installable(self.resolve(ref)), wanted, WORKERS, "prefetch"
+        )
+        return dict(zip(wanted, found, strict=True))
 
     def _resolve(self, ref: FeatureRef, name: str) -> ResolvedFeature:
         with _named(name):

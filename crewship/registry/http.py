@@ -17,19 +17,19 @@ from __future__ import annotations
 import ipaddress
 import logging
 import random
-import socket
 import ssl
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from threading import Event
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from crewship.domain.errors import RegistryError, RegistryRateLimited, RegistryUnreachable
+from crewship.registry.deadline import Deadline, current_deadline, within
 from crewship.registry.options import RegistryOptions, host_name
+from crewship.registry.sockets import NAME_S, keep_deadlines, look_up
 
 T = TypeVar("T")
 
@@ -51,25 +51,6 @@ class TooLarge(RegistryError):
     hint = "What the registry sent is larger than this service accepts."
 
 
-@dataclass(slots=True)
-class Deadline:
-    """A point on the monotonic clock after which an operation is given up."""
-
-    seconds: float
-    end: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.end = time.monotonic() + self.seconds
-
-    def check(self, host: str) -> None:
-        if time.monotonic() >= self.end:
-            raise RegistryUnreachable(f"{host} did not finish within {self.seconds:g} s")
-
-    @property
-    def left_s(self) -> float:
-        return self.end - time.monotonic()
-
-
 class _TryAgain(Exception):
     """An answer that may be better next time; ``error`` is raised when there is no next time."""
 
@@ -81,11 +62,12 @@ class _TryAgain(Exception):
 
 def addresses_of(name: str) -> list[str]:
     """All addresses of a host name; empty when it doesn't resolve here (a proxy may do it)."""
+    deadline = current_deadline()
     try:
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        found = look_up(name, deadline.left_s if deadline else NAME_S)
     except (OSError, UnicodeError):
         return []
-    return [str(entry[4][0]).partition("%")[0] for entry in found]
+    return [address.partition("%")[0] for address in found]
 
 
 class BoundedHttp:
@@ -96,10 +78,12 @@ class BoundedHttp:
         options: RegistryOptions,
         transport: httpx.BaseTransport | None = None,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         resolver: Resolver = addresses_of,
+        cancel: Event | None = None,
     ) -> None:
         self.options = options
+        self._cancel = cancel
         self._sleep = sleep
         self._resolver = resolver
         self._client = httpx.Client(
@@ -109,12 +93,14 @@ class BoundedHttp:
             timeout=httpx.Timeout(options.read_timeout_s, connect=options.connect_timeout_s),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         )
+        keep_deadlines(self._client)
 
     def close(self) -> None:
         self._client.close()
 
     def deadline(self) -> Deadline:
-        return Deadline(self.options.total_timeout_s)
+        """For one operation with all its tries; it ends sooner when the client is cancelled."""
+        return Deadline(self.options.total_timeout_s, self._cancel)
 
     def retrying(self, attempt: Callable[[], T], host: str, deadline: Deadline) -> T:
         """What ``attempt`` returns, after at most ``retries`` further tries.
@@ -136,7 +122,7 @@ class BoundedHttp:
                 wait_s = BACKOFF_S * 2**done * (1 + random.random())  # noqa: S311  # jitter
             if tries_left == 0 or wait_s > min(MAX_RETRY_AFTER_S, deadline.left_s):
                 raise error from cause
-            self._sleep(wait_s)
+            (self._sleep or deadline.pause)(wait_s)
         raise AssertionError("unreachable: the last try returns or raises")
 
     @contextmanager
@@ -150,7 +136,20 @@ class BoundedHttp:
         form: Mapping[str, str] | None = None,
         method: str = "GET",
     ) -> Iterator[httpx.Response]:
-        """The final answer to a GET or HEAD; with ``form`` to a POST, which follows no redirect."""
+        """The final answer to a GET or HEAD; with ``form`` to a POST, which follows no redirect.
+        Whatever is waited for inside the block keeps to the deadline."""
+        with within(deadline):
+            yield from self._hops(url, headers, deadline, authorization, form, method)
+
+    def _hops(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        authorization: str | None,
+        form: Mapping[str, str] | None,
+        method: str,
+    ) -> Iterator[httpx.Response]:
         origin = current = url
         for _hop in range(MAX_REDIRECTS + 1):
             deadline.check(host_of(current))

@@ -24,13 +24,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import IO, Self
 from urllib.parse import urlsplit
 
 import httpx
 
-from crewship.domain.errors import DigestMismatch, MiseUnavailable, RegistryError
+from crewship.domain.errors import (
+    DigestMismatch,
+    MiseUnavailable,
+    RegistryError,
+    RegistryUnreachable,
+)
 from crewship.registry.blobs import BlobStore
+from crewship.registry.deadline import Deadline
 from crewship.registry.http import BoundedHttp, host_of, iter_body, read_body
 from crewship.registry.npmrc import npm_settings
 from crewship.registry.options import RegistryOptions
@@ -39,6 +46,7 @@ MISE_VERSION = "2026.9.15"
 BINARY_LIMIT = 400 * 1024 * 1024  # bytes; 151 MB at the pinned version
 PACKAGE_LIMIT = 200 * 1024 * 1024  # bytes; 52 MB at the pinned version
 _BINARY_IN_PACKAGE = "package/bin/mise"
+TOTAL_S = 600.0  # for everything that one call may wait for
 _CHUNK = 1024 * 1024
 _ELF_MACHINES = {"linux/amd64": 0x3E, "linux/arm64": 0xB7}
 
@@ -99,21 +107,24 @@ def ensure_mise(
     environ: Mapping[str, str] = os.environ,
     home: Path | None = None,
     transport: httpx.BaseTransport | None = None,
+    cancel: Event | None = None,
 ) -> MiseBinary:
     """A verified mise for ``platform`` (``linux/amd64``) in ``blobs``, downloaded at most once
     per store, also when several processes ask.
 
-    Raises MiseUnavailable (no such binary, not reachable, wrong platform), DigestMismatch.
+    Raises MiseUnavailable (no such binary, not reachable, wrong platform, TOTAL_S over),
+    DigestMismatch, BuildCancelled within a second after ``cancel`` was set.
     """
     home = home or Path.home()
-    with blobs.exclusive("mise"):
+    deadline = Deadline(TOTAL_S, cancel)
+    with _exclusive(blobs, deadline):
         if source.kind == "path":
             digest, version = _copy(Path(source.location), blobs), _version_in(source.location)
         elif source.kind == "url":
             digest, version = source.digest, _version_in(source.location)
             if blobs.find(digest) is None:
                 with _http(environ, home, transport) as http:
-                    _download(http, source.location, digest, blobs)
+                    _download(http, source.location, digest, blobs, deadline)
         else:
             pin = NPM_PINS.get(platform)
             if pin is None:
@@ -121,10 +132,21 @@ def ensure_mise(
             digest, version = pin.binary_digest, MISE_VERSION
             if blobs.find(digest) is None:
                 with _http(environ, home, transport) as http:
-                    _install_from_npm(http, npm_settings(environ, home).registry, pin, blobs)
+                    registry = npm_settings(environ, home).registry
+                    _install_from_npm(http, registry, pin, blobs, deadline)
     path = blobs.path(digest)
     _check_platform(path, platform)
     return MiseBinary(path, digest.removeprefix("sha256:"), version)
+
+
+@contextmanager
+def _exclusive(blobs: BlobStore, deadline: Deadline) -> Iterator[None]:
+    """One download at a time on this host; who waits for it keeps to the deadline too."""
+    try:
+        with blobs.exclusive("mise", lambda: deadline.check("the download of mise")):
+            yield
+    except RegistryUnreachable as err:
+        raise MiseUnavailable(f"mise can't be downloaded: {err.message}") from err
 
 
 @contextmanager
@@ -132,7 +154,7 @@ def _http(
     environ: Mapping[str, str], home: Path, transport: httpx.BaseTransport | None
 ) -> Iterator[BoundedHttp]:
     settings = npm_settings(environ, home)
-    options = RegistryOptions(ca_bundle=settings.ca_bundle, total_timeout_s=600)
+    options = RegistryOptions(ca_bundle=settings.ca_bundle, total_timeout_s=TOTAL_S)
     http = BoundedHttp(options, transport)
     try:
         yield http
@@ -144,9 +166,9 @@ def _http(
         http.close()
 
 
-def _download(http: BoundedHttp, url: str, digest: str, blobs: BlobStore) -> None:
-    deadline = http.deadline()
-
+def _download(
+    http: BoundedHttp, url: str, digest: str, blobs: BlobStore, deadline: Deadline
+) -> None:
     def attempt() -> None:
         with http.stream(url, {}, deadline) as response:
             _require_ok(response, url)
@@ -155,21 +177,24 @@ def _download(http: BoundedHttp, url: str, digest: str, blobs: BlobStore) -> Non
     http.retrying(attempt, host_of(url), deadline)
 
 
-def _install_from_npm(http: BoundedHttp, registry: str, pin: _NpmPin, blobs: BlobStore) -> None:
+def _install_from_npm(
+    http: BoundedHttp, registry: str, pin: _NpmPin, blobs: BlobStore, deadline: Deadline
+) -> None:
     with blobs.temporary() as package:
         # Most registries have this layout; the others tell in the version's document.
         leaf = pin.package.rpartition("/")[2]
         url = f"{registry}/{pin.package}/-/{leaf}-{MISE_VERSION}.tgz"
-        if not _fetch_package(http, url, pin, package):
-            url = _tarball_url(http, f"{registry}/{pin.package}/{MISE_VERSION}")
-            if not _fetch_package(http, url, pin, package):
+        if not _fetch_package(http, url, pin, package, deadline):
+            url = _tarball_url(http, f"{registry}/{pin.package}/{MISE_VERSION}", deadline)
+            if not _fetch_package(http, url, pin, package, deadline):
                 raise MiseUnavailable(f"{host_of(registry)} has no {pin.package} {MISE_VERSION}")
         blobs.write(pin.binary_digest, _binary_chunks(package), executable=True)
 
 
-def _fetch_package(http: BoundedHttp, url: str, pin: _NpmPin, into: Path) -> bool:
+def _fetch_package(
+    http: BoundedHttp, url: str, pin: _NpmPin, into: Path, deadline: Deadline
+) -> bool:
     """Whether the verified package is in ``into`` now; False for a 404."""
-    deadline = http.deadline()
 
     def attempt() -> bool:
         with http.stream(url, {}, deadline) as response:
@@ -189,9 +214,7 @@ def _fetch_package(http: BoundedHttp, url: str, pin: _NpmPin, into: Path) -> boo
     return http.retrying(attempt, host_of(url), deadline)
 
 
-def _tarball_url(http: BoundedHttp, url: str) -> str:
-    deadline = http.deadline()
-
+def _tarball_url(http: BoundedHttp, url: str, deadline: Deadline) -> str:
     def attempt() -> bytes:
         with http.stream(url, {"Accept": "application/json"}, deadline) as response:
             _require_ok(response, url)

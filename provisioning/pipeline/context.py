@@ -25,6 +25,7 @@ from crewship.devcontainer.types import (
 )
 from crewship.domain.errors import BuildCancelled, CrewshipError
 from crewship.engine.base import Engine, ImageInfo, RegistryCredentials
+from crewship.registry.background import result_of, start
 from crewship.registry.mise import MiseBinary
 
 AGENT_USER = "agent"
@@ -149,6 +150,12 @@ class Tools:
     def check_cancelled(self) -> None:
         if self.cancel.is_set():
             raise BuildCancelled("The build was stopped.")
+
+    def archive_tar(self, resolved: ResolvedFeature) -> bytes:
+        """As ``features.archive_tar``; BuildCancelled at once after a cancel, even if the registry
+        dawdles over an archive that is not in the store any more."""
+        archive = start(lambda: self.features.archive_tar(resolved), "fetch-archive")
+        return result_of(archive, self.cancel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def _feature_layer(context: Context, tools: Tools, layer: LayerPlan, index: int)
 
     def work(scratch: Scratch) -> Made:
         check_interpreter(scratch, feature, context.probe)
-        scratch.put(FEATURE_DIR, tools.features.archive_tar(feature.resolved))
+        scratch.put(FEATURE_DIR, tools.archive_tar(feature.resolved))
         scratch.run(
             f"Feature {feature.request.written_ref}",
             ["/bin/sh", "-c", "chmod +x ./install.sh && exec ./install.sh"],

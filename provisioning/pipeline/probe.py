@@ -240,7 +240,7 @@ def _parse(said: str) -> BaseProbe:
 def _bash_of(tools: Tools, feature: PlannedFeature) -> str:
     """What the first line of the feature's install.sh asks for: "/bin/bash", "bash" where it goes
     by /usr/bin/env, "" where it wants something else."""
-    with tarfile.open(fileobj=io.BytesIO(tools.features.archive_tar(feature.resolved))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(tools.archive_tar(feature.resolved))) as tar:
         file = tar.extractfile(INSTALL_NAME)
         line = file.readline(256) if file else b""
     words = line.decode(errors="replace").removeprefix("#!").split() if line[:2] == b"#!" else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from crewship.devcontainer.label import LABEL, read_label
@@ -21,6 +20,7 @@ from crewship.devcontainer.types import (
 from crewship.domain.errors import RegistryUnreachable
 from crewship.engine.base import ImageInfo
 from crewship.engine.names import image_named
+from crewship.registry.background import result_of, start
 from provisioning.pipeline.context import Context, Features, Tools
 from provisioning.pipeline.probe import check_config, check_features, check_mise, probe_base
 
@@ -32,19 +32,18 @@ def pull_base(context: Context, tools: Tools) -> Context:
     Raises the typed error of whichever failed first in that order.
     """
     spec = context.request.spec
-    with ThreadPoolExecutor(3, thread_name_prefix="fetch") as pool:
-        base = pool.submit(_base_image, context, tools)
-        policy = tools.options.policy
-        ordered = pool.submit(ordered_features, context.request.spec, tools.features, policy)
-        mise = pool.submit(tools.mise, context.platform) if spec.mise.tools else None
-        image = base.result()
-        tools.ledger.note_base(str(spec.base), image)
-        tools.check_cancelled()
-        check_config(image, context, tools)
-        probe = probe_base(image, context, tools)  # while the others are still being fetched
-        features = ordered.result()
-        tool = mise.result() if mise else None
-    tools.check_cancelled()
+    policy = tools.options.policy
+    base = start(lambda: _base_image(context, tools), "fetch-base")
+    ordered = start(lambda: ordered_features(spec, tools.features, policy), "fetch-features")
+    mise = start(lambda: tools.mise(context.platform), "fetch-mise") if spec.mise.tools else None
+    # A job that is cancelled, or fails by one of them, does not wait for the others: they see the
+    # cancel themselves, or end by their own time-outs.
+    image = result_of(base, tools.cancel)
+    tools.ledger.note_base(str(spec.base), image)
+    check_config(image, context, tools)
+    probe = probe_base(image, context, tools)  # while the others are still being fetched
+    features = result_of(ordered, tools.cancel)
+    tool = result_of(mise, tools.cancel) if mise else None
     metadata, ignored = read_label(image.config.labels.get(LABEL, ""))
     plan = make_plan(
         spec,

@@ -29,7 +29,9 @@ def client(**options: float) -> OciClient:
 
 
 @contextmanager
-def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def raw_server(
+    answer: Callable[[socket.socket], None], *, reads_first: bool = True
+) -> Iterator[str]:
     """A loopback listener that answers every connection by ``answer``, then closes it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -40,8 +42,9 @@ def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
                 except OSError:
                     return
                 with connection:
-                    connection.recv(65536)
                     try:
+                        if reads_first:
+                            connection.recv(65536)
                         answer(connection)
                     except OSError:
                         continue  # the client hung up, as it should
