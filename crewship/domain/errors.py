@@ -279,6 +279,20 @@ class StartFailed(Unavailable):
     hint = "The whole output is in the data directory's logs folder."
 
 
+class DataDirUnusable(Unavailable):
+    """The data directory, or a file that must be made there, can't be written."""
+
+    code = "data_dir_unusable"
+    hint = "Make it writable for this user, or choose another --data-dir."
+
+
+class DataDiskFull(DataDirUnusable):
+    """The data directory's disk has no room for a start."""
+
+    code = "data_disk_full"
+    hint = "Free space there, then start again; nothing that was stored is lost."
+
+
 class DataDirInUse(Conflict):
     code = "data_dir_in_use"
     hint = "Stop the other `crewship start`, or choose another --data-dir."

@@ -5,6 +5,7 @@ The README's table of settings lists these by their environment names.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -13,6 +14,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from crewship.devcontainer.policy import Policy
+from crewship.domain.data_dir import writing_in
 from crewship.domain.errors import SettingsError
 from crewship.settings import env
 
@@ -59,6 +61,14 @@ class AgentOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessLogOptions:
+    """The logs of the processes of ``crewship start``: web, workers, watcher, …"""
+
+    file_mb: int = 10  # at which a file becomes <name>.1
+    files: int = 5  # kept for each process, the one that is written included
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySettings:
     mirrors: dict[str, str] = field(default_factory=dict)
     layouts: dict[str, str] = field(default_factory=dict)
@@ -84,6 +94,7 @@ class Options:
     gc: GcOptions
     agents: AgentOptions
     registry: RegistrySettings
+    process_logs: ProcessLogOptions
 
 
 def runtime_dir_for(data_dir: Path) -> Path:
@@ -123,6 +134,7 @@ def read_options(base_dir: Path) -> Options:
             tokens=env.pairs("CREWSHIP_REGISTRY_TOKENS"),
             ca_bundle=env.text("CREWSHIP_CA_BUNDLE"),
         ),
+        process_logs=_read_process_logs(),
     )
 
 
@@ -180,25 +192,37 @@ def _read_agents() -> AgentOptions:
     )
 
 
+def _read_process_logs() -> ProcessLogOptions:
+    usual = ProcessLogOptions()
+    return ProcessLogOptions(
+        file_mb=env.integer("CREWSHIP_PROCESS_LOG_MB", usual.file_mb, least=1),
+        files=env.integer("CREWSHIP_PROCESS_LOG_FILES", usual.files, least=1),
+    )
+
+
 def secret_key(data_dir: Path) -> str:
     """CREWSHIP_SECRET_KEY, else the key in the data directory, made (0600) when absent.
 
     Two processes that start at once agree: the file is made whole beside its place and linked,
-    which fails for the second one, who then reads the first one's.
+    which fails for the second one, who then reads the first one's. Raises DataDirUnusable.
     """
     given = env.text("CREWSHIP_SECRET_KEY")
     if given:
         return given
     file = data_dir / "secret-key"
-    if not file.exists():
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = data_dir / f".secret-key.{os.getpid()}"
+    with writing_in(data_dir):
+        if not file.exists():
+            _make_secret_key(file)
+        return file.read_text().strip()
+
+
+def _make_secret_key(file: Path) -> None:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = file.with_name(f".secret-key.{os.getpid()}")
+    try:
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(64))
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(draft, file)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return file.read_text().strip()
+    finally:
+        draft.unlink(missing_ok=True)

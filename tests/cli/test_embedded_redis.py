@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import signal
 import socket
 import stat
 import tempfile
@@ -16,9 +17,9 @@ import pytest
 from redis import Redis
 
 from crewship.cli.embedded_redis import EmbeddedRedis, find_server, make_private, prepare
-from crewship.cli.supervisor.child import ChildSpec, Stage
+from crewship.cli.supervisor.child import Child, ChildSpec, Stage
 from crewship.cli.supervisor.output import Screen
-from crewship.cli.supervisor.services import Bind, Services
+from crewship.cli.supervisor.services import REDIS_TRIES, Bind, Services
 from crewship.cli.supervisor.supervisor import Supervisor
 from crewship.domain.errors import RedisUnavailable
 
@@ -104,6 +105,101 @@ def test_another_kind_of_server_can_take_over_its_data(supervisor, redis, tmp_pa
     with ask(redis) as client:
         assert client.get("job") == b"1"
     again.close()
+
+
+def zeros_in_the_middle(data: Path) -> None:
+    [log] = data.glob("appendonlydir/*.incr.aof")
+    half = log.stat().st_size // 2
+    with log.open("r+b") as file:
+        file.seek(half)
+        file.write(bytes(64))
+
+
+def rubbish_in_the_manifest(data: Path) -> None:
+    [manifest] = data.glob("appendonlydir/*.manifest")
+    manifest.write_bytes(b"\0\1\2 rubbish\n")
+
+
+def a_lost_base(data: Path) -> None:
+    [base] = data.glob("appendonlydir/*.base.*")
+    base.unlink()
+
+
+def fill(redis: EmbeddedRedis) -> None:
+    with ask(redis) as client:
+        for number in range(100):
+            client.set(f"job {number}", "x" * 50)
+
+
+def start_mending(supervisor: Supervisor, redis: EmbeddedRedis) -> Child:
+    services = Services(
+        Bind("127.0.0.1", 1), 1, redis.data_dir.parent, redis, redis.url, dict(os.environ)
+    )
+    child = supervisor.start(services.redis_spec(redis))
+    supervisor.wait_ready(child, redis.answers, PATIENCE_S, tries=REDIS_TRIES)
+    return child
+
+
+@pytest.mark.parametrize("damage", [zeros_in_the_middle, rubbish_in_the_manifest, a_lost_base])
+def test_damaged_data_is_moved_aside_and_it_starts(redis, tmp_path, damage):
+    before = Supervisor(tmp_path / "logs", Screen(io.StringIO(), {}))
+    start(before, redis)
+    fill(redis)
+    before.close()
+    damage(redis.data_dir)
+    screen = io.StringIO()
+    supervisor = Supervisor(tmp_path / "logs", Screen(screen, {}))
+    try:
+        start_mending(supervisor, redis)
+        with ask(redis) as client:
+            assert client.dbsize() == 0
+    finally:
+        supervisor.close()
+    kept = redis.data_dir.with_name("redis.damaged")
+    assert (kept / "appendonlydir").is_dir()
+    assert f"Redis' data is damaged; it is in {kept} now" in screen.getvalue()
+
+
+def test_data_that_is_damaged_while_it_runs_is_moved_aside(supervisor, redis):
+    child = start_mending(supervisor, redis)
+    fill(redis)
+    zeros_in_the_middle(redis.data_dir)
+    os.kill(child.pid, signal.SIGKILL)
+    supervisor.wait_until(lambda: child.crashes == 2, PATIENCE_S, "the second crash")
+    supervisor.wait_until(redis.answers, PATIENCE_S, "redis")
+    with ask(redis) as client:
+        assert client.dbsize() == 0
+
+
+def test_a_killed_server_keeps_its_data(supervisor, redis):
+    child = start_mending(supervisor, redis)
+    fill(redis)
+    os.kill(child.pid, signal.SIGKILL)
+    supervisor.wait_until(lambda: child.crashes == 1, PATIENCE_S, "the crash")
+    supervisor.wait_until(redis.answers, PATIENCE_S, "redis")
+    with ask(redis) as client:
+        assert client.dbsize() == 100
+
+
+def test_only_the_last_damaged_data_is_kept(redis):
+    for text in ("first", "second"):
+        (redis.data_dir / "data").write_text(text)
+        redis.set_aside_damaged(["Bad file format reading the append only file"])
+    assert redis.data_dir.with_name("redis.damaged").joinpath("data").read_text() == "second"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        ["Failed opening Unix socket: bind: Permission denied"],
+        ["Can't open or create append-only dir appendonlydir: No space left on device"],
+        [],
+    ],
+)
+def test_data_stays_where_it_is_when_something_else_ended_the_server(redis, last):
+    (redis.data_dir / "data").write_text("kept")
+    assert redis.set_aside_damaged(last) == ""
+    assert (redis.data_dir / "data").read_text() == "kept"
 
 
 def test_nothing_answers_after_a_stop(supervisor, redis):

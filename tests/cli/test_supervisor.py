@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from crewship.cli.supervisor.child import Backoff, ChildSpec, ChildState, Stage
 from crewship.cli.supervisor.output import Screen
 from crewship.cli.supervisor.supervisor import StopRequested, Supervisor
-from crewship.domain.errors import StartFailed
+from crewship.domain.errors import RedisUnavailable, StartFailed
 
 FOREVER = "exec sleep 600"
 STUBBORN = "trap '' TERM; echo deaf; while :; do sleep 600; done"
@@ -47,6 +49,18 @@ def supervisor(tmp_path: Path, clock: Clock, screen: io.StringIO) -> Iterator[Su
     made = Supervisor(tmp_path / "logs", Screen(screen, {}), backoff=backoff, clock=clock)
     yield made
     made.close()
+
+
+class FailsSecondTime:
+    """What a spec has done before each start."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls == 2:
+            raise RedisUnavailable("no room")
 
 
 def shell(script: str, name: str = "child", *, grace_s: float = 10.0) -> ChildSpec:
@@ -200,6 +214,52 @@ def test_a_child_that_closes_its_output_goes_on(supervisor):
     turn_until(supervisor, lambda: child.output is None)
     supervisor.turn(0)
     assert child.state is ChildState.RUNNING
+
+
+def test_a_child_lives_when_its_log_cant_be_written(supervisor, tmp_path, screen):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "child.log").symlink_to("/dev/full")
+    child = supervisor.start(shell(f"echo hello; {FOREVER}"))
+    turn_until(supervisor, lambda: "hello" in screen.getvalue())
+    assert child.state is ChildState.RUNNING
+
+
+def test_a_stop_is_orderly_when_logs_cant_be_written(supervisor, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "child.log").symlink_to("/dev/full")
+    child = supervisor.start(shell("trap 'echo bye; exit 3' TERM; while :; do sleep 0.02; done"))
+    turn_until(supervisor, lambda: is_alive(child.pid))
+    supervisor.stop()
+    assert not child.pid
+
+
+def test_a_start_that_fails_later_is_tried_again_and_costs_no_other_child(
+    supervisor, clock, screen
+):
+    other = supervisor.start(shell(FOREVER, "other"))
+    spec = shell("exit 1")
+    child = supervisor.start(replace(spec, before=FailsSecondTime()))
+    turn_until(supervisor, lambda: child.state is ChildState.WAITING)
+    clock.ahead += 100.0
+    supervisor.turn(0)
+    assert "child can't be started (no room); starting it again in 200 s" in screen.getvalue()
+    assert (child.state, other.state) == (ChildState.WAITING, ChildState.RUNNING)
+
+
+def test_a_process_that_cant_be_made_is_a_failed_start(supervisor, monkeypatch):
+    def refused(*_args: object, **_more: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("crewship.cli.supervisor.child.spawn", refused)
+    with pytest.raises(StartFailed, match="child can't be started"):
+        supervisor.start(shell(FOREVER))
+
+
+def test_what_was_done_about_a_crash_is_said(supervisor, screen):
+    spec = replace(shell("echo broken; exit 1"), mend=lambda last: f"mended {last[-1]}")
+    child = supervisor.start(spec)
+    turn_until(supervisor, lambda: child.state is ChildState.WAITING)
+    assert "crewship  | mended broken\n" in screen.getvalue()
 
 
 def test_sigterm_ends_the_run(supervisor):

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
+import errno
 import io
-from pathlib import Path
 
-import pytest
-
-from crewship.cli.supervisor.output import LONGEST_LINE, ChildLog, Screen, rotate
+from crewship.cli.supervisor.output import Screen
 
 
 class Terminal(io.StringIO):
@@ -18,13 +16,15 @@ class ClosedPipe(io.StringIO):
         raise BrokenPipeError
 
 
-@pytest.fixture
-def screen() -> io.StringIO:
-    return io.StringIO()
+class FullDisk(io.StringIO):
+    """A file that the lines go to, on a disk without room."""
 
+    full = True
 
-def log(tmp_path: Path, screen: io.StringIO, *, quiet: bool = False) -> ChildLog:
-    return ChildLog("web", tmp_path, Screen(screen, {}), quiet=quiet)
+    def write(self, text: str) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
 
 
 def test_a_terminal_gets_a_coloured_name():
@@ -45,44 +45,10 @@ def test_a_reader_that_went_away_is_no_error():
     screen.line("web", "still no error")
 
 
-def test_a_line_in_pieces_is_shown_once(tmp_path, screen):
-    made = log(tmp_path, screen)
-    made.feed(b"hel")
-    made.feed(b"lo\n")
-    made.close()
-    assert screen.getvalue() == "web       | hello\n"
-
-
-def test_a_last_line_without_its_end_is_shown_at_the_close(tmp_path, screen):
-    made = log(tmp_path, screen)
-    made.feed(b"hello")
-    made.close()
-    assert screen.getvalue() == "web       | hello\n"
-
-
-def test_an_endless_line_is_shown_in_pieces(tmp_path, screen):
-    made = log(tmp_path, screen)
-    made.feed(b"x" * (LONGEST_LINE + 1))
-    assert screen.getvalue().endswith("x\n")
-    made.close()
-
-
-def test_a_quiet_child_writes_to_its_file_only(tmp_path, screen):
-    made = log(tmp_path, screen, quiet=True)
-    made.feed(b"hello\n")
-    made.close()
-    assert (screen.getvalue(), made.path.read_text()) == ("", "hello\n")
-
-
-def test_a_long_file_is_put_aside(tmp_path):
-    path = tmp_path / "web.log"
-    path.write_bytes(b"x" * 10)
-    rotate(path, at=10)
-    assert [file.name for file in tmp_path.iterdir()] == ["web.log.1"]
-
-
-def test_a_short_file_is_kept(tmp_path):
-    path = tmp_path / "web.log"
-    path.write_bytes(b"x" * 9)
-    rotate(path, at=10)
-    assert [file.name for file in tmp_path.iterdir()] == ["web.log"]
+def test_a_full_disk_costs_a_line_and_not_the_stream():
+    stream = FullDisk()
+    screen = Screen(stream, {})
+    screen.line("web", "lost")
+    stream.full = False
+    screen.line("web", "hello")
+    assert stream.getvalue() == "web       | hello\n"

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from crewship.cli.supervisor.output import ChildLog, Screen
+from crewship.cli.supervisor.child_log import ChildLog
+from crewship.cli.supervisor.log_file import LogBounds
+from crewship.cli.supervisor.output import Screen
 from crewship.cli.supervisor.process import kill_group, reap, spawn
+from crewship.domain.errors import CrewshipError
 
 READS_PER_TURN = 16
 LOOK_S = 5.0  # between two looks at a child's ``is_sound``
@@ -61,20 +64,29 @@ class ChildSpec:
     quiet: bool = False  # its lines go to its file only
     before: Callable[[], object] | None = None  # done before each start
     is_sound: Callable[[], bool] | None = None  # quick; looked at once it was sound
+    # Given the last lines of a process that gave up (no signal ended it): what was done about
+    # it, "" for nothing.
+    mend: Callable[[Sequence[str]], str] | None = None
 
 
 class Child:
     """A spec with its process; time is given to each method, nothing here sleeps."""
 
-    def __init__(self, spec: ChildSpec, log_dir: Path, screen: Screen, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        spec: ChildSpec,
+        log_dir: Path,
+        screen: Screen,
+        backoff: Backoff,
+        log_bounds: LogBounds,
+    ) -> None:
         self.spec = spec
         self.state = ChildState.IDLE
         self.exit_code: int | None = None
         self.crashes = 0  # in a row
-        self.log: ChildLog | None = None
+        self.log = ChildLog(spec.name, log_dir, screen, quiet=spec.quiet, bounds=log_bounds)
         self.deadline: float | None = None  # of the pause or of the grace
         self.output: int | None = None  # descriptor to read the child's lines from
-        self._log_dir = log_dir
         self._screen = screen
         self._backoff = backoff
         self._process: subprocess.Popen[bytes] | None = None
@@ -91,14 +103,17 @@ class Child:
         return self.state in {ChildState.ENDED, ChildState.IDLE}
 
     def start(self, now: float) -> None:
-        """It runs, with a log file that is new when the old one was long."""
+        """It runs. Raises OSError when no process can be made, and what ``before`` raises."""
         if self.spec.before is not None:
             self.spec.before()
-        self.log = ChildLog(self.spec.name, self._log_dir, self._screen, quiet=self.spec.quiet)
+        self.log.begin()
         read, write = os.pipe()
-        os.set_blocking(read, False)
         try:
+            os.set_blocking(read, False)
             self._process = spawn(self.spec.argv, env=self.spec.env, stdout=write)
+        except BaseException:
+            os.close(read)
+            raise
         finally:
             os.close(write)
         self.output = read
@@ -110,7 +125,7 @@ class Child:
     def read(self) -> None:
         """What the child wrote is in its log, as much as a turn allows; closed at its end."""
         for _ in range(READS_PER_TURN):  # a child that never pauses must not hold up the rest
-            if self.output is None or self.log is None:
+            if self.output is None:
                 return
             try:
                 data = os.read(self.output, 65536)
@@ -135,7 +150,8 @@ class Child:
 
     def tick(self, now: float) -> None:
         """Notices an exit or a child that is of no use any more, restarts after the pause, kills
-        after the grace."""
+        after the grace, sees to a log that could not be written."""
+        self.log.look()
         if self._process and self.state in {ChildState.RUNNING, ChildState.STOPPING}:
             code = reap(self._process)
             if code is not None:
@@ -145,11 +161,18 @@ class Child:
         if self.deadline is None or now < self.deadline:
             return
         if self.state is ChildState.WAITING:
-            self.start(now)
+            self._start_again(now)
         elif self.state is ChildState.STOPPING and self._process:
             self._say(f"{self.spec.name} did not stop in {self.spec.grace_s:g} s; killing it")
             self.deadline = None
             kill_group(self._process)
+
+    def _start_again(self, now: float) -> None:
+        """A start that fails (no memory, no descriptors, a full disk) is tried again later."""
+        try:
+            self.start(now)
+        except (OSError, CrewshipError) as err:
+            self._wait(now, f"can't be started ({err})")
 
     def _look(self, now: float) -> None:
         """A child that was sound and is not any more is killed, and so started again."""
@@ -164,7 +187,8 @@ class Child:
 
     def _ended(self, code: int, now: float) -> None:
         self.read()
-        self.close()
+        self._close_output()
+        self.log.end_line()
         self._process = None
         self.exit_code = code
         self.deadline = None
@@ -173,19 +197,26 @@ class Child:
             return
         if now - self._started_at >= self._backoff.calm:
             self.crashes = 0
+        if self.spec.mend is not None and code > 0 and (done := self.spec.mend(self.log.tail())):
+            self._say(done)
+        self._wait(now, how_it_ended(code))
+
+    def _wait(self, now: float, what_happened: str) -> None:
         self.crashes += 1
         pause = self._backoff.pause(self.crashes)
         self.state = ChildState.WAITING
         self.deadline = now + pause
-        self._say(f"{self.spec.name} {how_it_ended(code)}; starting it again in {pause:g} s")
+        self._say(f"{self.spec.name} {what_happened}; starting it again in {pause:g} s")
 
     def close(self) -> None:
         """Descriptors are closed; the log file stays."""
+        self._close_output()
+        self.log.close()
+
+    def _close_output(self) -> None:
         if self.output is not None:
             os.close(self.output)
             self.output = None
-        if self.log is not None:
-            self.log.close()
 
     def _say(self, text: str) -> None:
         self._screen.line("crewship", text)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from crewship.domain.data_dir import writing_in
 from crewship.domain.errors import DataDirInUse
 
 LOCK = "start.lock"
@@ -31,12 +32,14 @@ def owner_of(data_dir: Path) -> int | None:
 
 @contextlib.contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """The directory exists and is this process's until the block ends; DataDirInUse otherwise.
+    """The directory exists and is this process's until the block ends; DataDirInUse otherwise,
+    DataDirUnusable.
 
     The kernel gives the lock back however the process ends; children do not inherit it.
     """
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with writing_in(data_dir):
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,8 +47,9 @@ def locked(data_dir: Path) -> Iterator[None]:
             owner = os.read(descriptor, 32).decode(errors="replace").strip()
             process = f" (process {owner})" if owner else ""
             raise DataDirInUse(f"crewship is already running on {data_dir}{process}") from err
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # for owner_of and people; a full disk has no room
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(descriptor)

@@ -20,6 +20,7 @@ WORKER_GRACE_S = 30.0
 MIGRATE_S = 600.0
 READY_S = 120.0
 REDIS_READY_S = 60.0
+REDIS_TRIES = 2  # the second one without data that the first one could not read
 WEB_TRIES = 3
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared with, not bound to
@@ -101,6 +102,7 @@ class Services:
             quiet=True,
             before=redis.make_room,
             is_sound=redis.is_reachable,
+            mend=redis.set_aside_damaged,
         )
 
     def migrate_spec(self) -> ChildSpec:
@@ -155,7 +157,7 @@ def serve(services: Services, supervisor: Supervisor, on_ready: Callable[[str], 
 def _start(services: Services, supervisor: Supervisor) -> None:
     if services.redis:
         child = supervisor.start(services.redis_spec(services.redis))
-        supervisor.wait_ready(child, services.redis.answers, REDIS_READY_S)
+        supervisor.wait_ready(child, services.redis.answers, REDIS_READY_S, tries=REDIS_TRIES)
     supervisor.run_to_end(services.migrate_spec(), MIGRATE_S)
     web = supervisor.start(services.web_spec())
     for spec in services.background_specs():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from crewship.cli.supervisor.child import Backoff, Child, ChildSpec, ChildState, Stage, how_it_ended
+from crewship.cli.supervisor.log_file import LogBounds
 from crewship.cli.supervisor.output import Screen
 from crewship.domain.errors import StartFailed
 
@@ -30,11 +31,13 @@ class Supervisor:
         screen: Screen | None = None,
         *,
         backoff: Backoff | None = None,
+        log_bounds: LogBounds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log_dir = log_dir
         self._screen = screen or Screen()
         self._backoff = backoff or Backoff()
+        self._log_bounds = log_bounds or LogBounds()
         self._clock = clock
         self._children: dict[str, Child] = {}
         self._stopping = False
@@ -73,10 +76,13 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def start(self, spec: ChildSpec) -> Child:
-        """The child runs, and is started again when it ends by itself."""
-        child = Child(spec, self._log_dir, self._screen, self._backoff)
+        """The child runs, and is started again when it ends by itself. Raises StartFailed."""
+        child = Child(spec, self._log_dir, self._screen, self._backoff, self._log_bounds)
         self._children[spec.name] = child
-        child.start(self._clock())
+        try:
+            child.start(self._clock())
+        except OSError as err:
+            raise StartFailed(f"{spec.name} can't be started: {err}") from err
         return child
 
     def run_to_end(self, spec: ChildSpec, timeout_s: float) -> None:
@@ -88,6 +94,7 @@ class Supervisor:
             if child.state is not ChildState.ENDED:
                 child.stop(self._clock())
                 self._wait_for_ends([child])
+            child.close()
             del self._children[spec.name]
         if child.exit_code:
             raise _failure(child)
@@ -157,5 +164,5 @@ class Supervisor:
 
 
 def _failure(child: Child) -> StartFailed:
-    last = "\n".join(child.log.tail(20)) if child.log else ""
+    last = "\n".join(child.log.tail())
     return StartFailed(f"{child.spec.name} {how_it_ended(child.exit_code or 0)}:\n{last}")
