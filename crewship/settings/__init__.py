@@ -124,6 +124,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": CREWSHIP.redis_url,
         "KEY_PREFIX": "crewship",
+        "KEY_FUNCTION": "crewship.web.cache_keys.bounded_key",
     }
 }
 
@@ -216,7 +217,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "crewship.web.requests.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "crewship.web.requests.RequestIdFilter"},
+        "refused": {"()": "crewship.web.refusals.RefusedStrangers"},
+    },
     "formatters": {
         "line": {
             "class": "crewship.web.requests.TokenlessFormatter",
@@ -226,9 +230,10 @@ LOGGING = {
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "filters": ["request_id"],
+            "filters": ["refused", "request_id"],
             "formatter": "line",
         }
     },
+    "loggers": {"uvicorn.error": {"filters": ["refused"]}},  # it has a handler of its own
     "root": {"handlers": ["stderr"], "level": env.text("CREWSHIP_LOG_LEVEL", "INFO")},
 }

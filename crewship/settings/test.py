@@ -28,7 +28,12 @@ CREWSHIP = replace(
 RQ_QUEUES["provision"]["URL"] = CREWSHIP.redis_url
 DATABASES["default"]["NAME"] = _scratch / "crewship.sqlite3"
 DATABASES["default"]["TEST"] = {"NAME": str(_scratch / "test.sqlite3")}
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "KEY_FUNCTION": "crewship.web.cache_keys.bounded_key",
+    }
+}
 
 SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from crewship.domain import errors
-from crewship.web.requests import current_request_id, without_tokens
+from crewship.web.requests import current_request_id, shortened, without_tokens
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
         exc = exceptions.PermissionDenied()
     if isinstance(exc, exceptions.APIException):
         return _of_drf(exc, instance)
-    log.error("unexpected error at %s", instance, exc_info=exc)
+    log.error("unexpected error at %s", shortened(instance), exc_info=exc)
     return _response(
         problem_body(
             500,
@@ -122,7 +122,7 @@ def status_of(exc: errors.CrewshipError) -> int:
 def _of_ours(exc: errors.CrewshipError, instance: str) -> Response:
     status = status_of(exc)
     if status >= 500:
-        log.warning("%s at %s: %s", exc.error_code, instance, exc.message)
+        log.warning("%s at %s: %s", exc.error_code, shortened(instance), exc.message)
     response = _response(
         problem_body(
             status, exc.error_code, exc.message, instance, hint=exc.error_hint, extra=exc.extra

@@ -1,8 +1,9 @@
 """A request id for every request: in the answer's header, the log and the body of a 500; and a
-log without tokens."""
+log without tokens and without long lines."""
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from ulid import ULID
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 _SANE = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _TOKEN = re.compile(r"crs_[A-Za-z0-9_-]+")
+LONGEST_PATH = 500  # characters of an address in the log
+LONGEST_LINE = 4_000  # characters
+LONGEST_RECORD = 64_000  # characters, with its trace
 
 
 def current_request_id() -> str:
@@ -52,8 +56,25 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+def shortened(text: str, most: int = LONGEST_PATH) -> str:
+    """The first ``most`` characters, and how many there were when that is not all."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
 class TokenlessFormatter(logging.Formatter):
-    """No line of the log has an API token, neither in its message nor in a trace."""
+    """No record has an API token, neither in its message nor in a trace, and none is long: what a
+    request sent must not fill the disk."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return without_tokens(super().format(record))
+        text = without_tokens(super().format(_with_short_path(record)))
+        lines = text[:LONGEST_RECORD].split("\n")
+        return "\n".join(shortened(line, LONGEST_LINE) for line in lines)
+
+
+def _with_short_path(record: logging.LogRecord) -> logging.LogRecord:
+    """Django's records about a request have its path among their arguments."""
+    if not record.name.startswith("django.") or not isinstance(record.args, tuple):
+        return record
+    record = copy.copy(record)
+    record.args = tuple(shortened(a) if isinstance(a, str) else a for a in record.args or ())
+    return record
