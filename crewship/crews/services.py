@@ -18,6 +18,7 @@ from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import ConfigInvalid, NotFound, Problem
 from crewship.web.news import announce
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import lock_workspace, refuse_beyond
 from crewship.workspaces.models import Workspace
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
@@ -60,8 +61,11 @@ def create_crew(
 ) -> tuple[Crew, tuple[Problem, ...]]:
     """The crew is stored with its hash; the second part lists what is legal but has no effect.
 
-    Raises ConfigInvalid with every problem of the fields and both texts at once.
+    Raises ConfigInvalid with every problem of the fields and both texts at once, LimitReached.
     """
+    lock_workspace(workspace)
+    count = Crew.objects.filter(workspace=workspace).count()
+    refuse_beyond(settings.CREWSHIP.limits.crews_per_workspace, count, "crews", of=workspace.slug)
     return _save(Crew(workspace=workspace), values)
 
 

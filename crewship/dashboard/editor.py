@@ -25,7 +25,7 @@ from crewship.dashboard.editor_form import (
 from crewship.dashboard.editor_parts import find_problems, images_on_offer, parts_context
 from crewship.dashboard.editor_plan import preview
 from crewship.dashboard.scope import crew_of, in_workspace
-from crewship.dashboard.shell import render_page, told
+from crewship.dashboard.shell import error_text, render_page, told
 from crewship.devcontainer.config import MAX_TEXT_BYTES
 from crewship.devcontainer.newlines import to_lf
 from crewship.domain.errors import ConfigError, ConfigInvalid, Conflict
@@ -94,7 +94,9 @@ def _editor(request: HttpRequest, scope: Scope, crew: Crew) -> HttpResponse:
         _change_without_script(request, data)
         if data.get("action") == "save":
             return _save(request, scope, crew, data)
-    except (ConfigError, ValueError) as err:
+    except ConfigError as err:
+        messages.error(request, error_text(err))
+    except ValueError as err:
         messages.error(request, str(err))
     return _page(request, scope, crew, CrewForm(data), data)
 

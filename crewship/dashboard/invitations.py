@@ -23,6 +23,7 @@ from crewship.workspaces.invitations import (
     accept_as_new,
     find_invitation,
 )
+from crewship.workspaces.limits import LimitReached
 from crewship.workspaces.models import Invitation, User
 
 OPENED_PER_MINUTE = 60
@@ -70,7 +71,7 @@ def _accept_page(request: HttpRequest, secret: str, invitation: Invitation) -> H
     if request.method == "POST":
         try:
             joined = _join(request, secret, user, form)
-        except Conflict as err:
+        except (Conflict, LimitReached) as err:
             messages.error(request, f"{err.message}\n{err.error_hint}")
             joined = False
         if joined:

@@ -42,14 +42,15 @@ def tokens(request: HttpRequest, scope: Scope) -> HttpResponse:
     secret = ""
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
-        _, secret = make_token(
-            user=scope.user,
-            name=asked["name"],
-            workspace=None if asked["everywhere"] else scope.workspace,
-            role=Role(asked["role"]) if asked["role"] else None,
-            lifetime=timedelta(days=asked["days"]),
-        )
-        form = TokenForm(scope)
+        with told(request):
+            _, secret = make_token(
+                user=scope.user,
+                name=asked["name"],
+                workspace=None if asked["everywhere"] else scope.workspace,
+                role=Role(asked["role"]) if asked["role"] else None,
+                lifetime=timedelta(days=asked["days"]),
+            )
+            form = TokenForm(scope)
     context = {
         "tokens": _own(scope).order_by("-id"),
         "form": form,

@@ -29,6 +29,10 @@ BUILD_NETWORK = "crewship-builds"
 class Limits:
     starts_per_minute: int = 120  # per workspace; more is a 429
     running_per_workspace: int = 32  # more wait as pending
+    crews_per_workspace: int = 20_000  # this and the next three: one more is a 400
+    running_agents_per_workspace: int = 200  # those that are meant to run
+    members_per_workspace: int = 500  # with open invitations
+    tokens_per_user: int = 50  # those that are good now
     user_requests_per_minute: int = 600
     anonymous_requests_per_minute: int = 60
     streams_per_user: int = 20  # event streams that are open at once, in each web process
@@ -154,6 +158,16 @@ def _read_limits() -> Limits:
         running_per_workspace=env.integer(
             "CREWSHIP_RUNNING_PER_WORKSPACE", usual.running_per_workspace, least=1
         ),
+        crews_per_workspace=env.integer(
+            "CREWSHIP_CREWS_PER_WORKSPACE", usual.crews_per_workspace, least=1
+        ),
+        running_agents_per_workspace=env.integer(
+            "CREWSHIP_RUNNING_AGENTS_PER_WORKSPACE", usual.running_agents_per_workspace, least=1
+        ),
+        members_per_workspace=env.integer(
+            "CREWSHIP_MEMBERS_PER_WORKSPACE", usual.members_per_workspace, least=1
+        ),
+        tokens_per_user=env.integer("CREWSHIP_TOKENS_PER_USER", usual.tokens_per_user, least=1),
         user_requests_per_minute=env.integer(
             "CREWSHIP_USER_REQUESTS_PER_MINUTE", usual.user_requests_per_minute, least=1
         ),

@@ -15,7 +15,10 @@ WORKSPACE_PARAMETERS = [
 ]
 
 MEANINGS = {
-    400: "Malformed id, body or config; `errors` lists what is wrong where.",
+    400: (
+        "Malformed id, body or config; `errors` lists what is wrong where. Or the workspace has as "
+        "many of `what` as it may (`limit_reached`, `limit`)."
+    ),
     401: "Not authenticated.",
     403: "The caller's role lacks the action.",
     404: "Not in the caller's workspace.",
@@ -42,6 +45,10 @@ class Problem(serializers.Serializer[Any]):
     errors = serializers.ListField(  # type: ignore[assignment]  # the metaclass takes it away
         child=serializers.DictField(), required=False
     )
+    what = serializers.CharField(
+        required=False, help_text="crews, running_agents, members, tokens: what is too many."
+    )
+    limit = serializers.IntegerField(required=False, help_text="How many of it there may be.")
     job_status = serializers.CharField(required=False)
     crew_ids = serializers.ListField(child=serializers.CharField(), required=False)
     volumes = serializers.ListField(child=serializers.CharField(), required=False)

@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -15,8 +16,9 @@ from django.utils import timezone
 from crewship.domain.errors import ConfigInvalid, Conflict, Forbidden, NotFound, Problem
 from crewship.domain.roles import Action, Role, may
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import lock_workspace, refuse_beyond
 from crewship.workspaces.models import Invitation, Membership, User, Workspace
-from crewship.workspaces.services import note_member
+from crewship.workspaces.services import note_member, refuse_more_members
 from crewship.workspaces.tokens import token_digest
 
 LIFETIME: Final = timedelta(days=7)
@@ -47,7 +49,7 @@ def invite(
     for the email before is revoked.
 
     Raises Forbidden for a role above the actor's, ConfigInvalid for what is no email, Conflict for
-    a member.
+    a member, LimitReached where members and open invitations are as many as members may be.
     """
     if role.rank < actor_role.rank:
         raise Forbidden("Nobody grants a role above his own.")
@@ -58,8 +60,9 @@ def invite(
         raise ConfigInvalid([Problem("email", "invalid", " ".join(err.messages))]) from err
     if Membership.objects.filter(workspace=workspace, user__email__iexact=email).exists():
         raise Conflict(f"{email} is in {workspace.slug} already.", code="already_member")
-    Workspace.objects.select_for_update().get(pk=workspace.pk)  # one open invitation per email
+    lock_workspace(workspace)  # one open invitation per email
     now = timezone.now()
+    _refuse_more(workspace, email)
     open_invitations(workspace).filter(email=email).update(revoked_at=now)
     secret = secrets.token_urlsafe(32)
     invitation = Invitation.objects.create(
@@ -72,6 +75,14 @@ def invite(
     )
     note(AuditAction.INVITATION_MADE, invitation, workspace=workspace, label=email, role=role)
     return invitation, secret
+
+
+def _refuse_more(workspace: Workspace, email: str) -> None:
+    limit = settings.CREWSHIP.limits.members_per_workspace
+    members = Membership.objects.filter(workspace=workspace).count()
+    others = open_invitations(workspace).filter(expires_at__gt=timezone.now())
+    count = members + others.exclude(email=email).count()
+    refuse_beyond(limit, count, "members", of=f"{workspace.slug} with its open invitations")
 
 
 def open_invitations(workspace: Workspace) -> QuerySet[Invitation]:
@@ -111,10 +122,12 @@ def _inviter_still_may(invitation: Invitation) -> bool:
 
 @transaction.atomic
 def accept(secret: str, user: User) -> Membership:
-    """The signed-in user is a member. Raises InvitationNotFound, InvitationOfAnother."""
+    """The signed-in user is a member. Raises InvitationNotFound, InvitationOfAnother,
+    LimitReached."""
     invitation = _take(secret)
     if user.email.lower() != invitation.email:
         raise InvitationOfAnother(f"This invitation is for {invitation.email}.")
+    refuse_more_members(invitation.workspace, user)
     membership, joined = Membership.objects.get_or_create(
         workspace=invitation.workspace, user=user, defaults={"role": invitation.role}
     )
@@ -127,11 +140,12 @@ def accept(secret: str, user: User) -> Membership:
 def accept_as_new(secret: str, *, name: str, password: str) -> Membership:
     """There is an account for the invited email, with that password, and it is a member.
 
-    The password was checked by the caller. Raises InvitationNotFound, AccountExists.
+    The password was checked by the caller. Raises InvitationNotFound, AccountExists, LimitReached.
     """
     invitation = _take(secret)
     if User.objects.filter(email__iexact=invitation.email).exists():
         raise AccountExists(f"{invitation.email} has an account here.")
+    refuse_more_members(invitation.workspace, None)
     user = User.objects.create_user(invitation.email, password, name=name.strip())
     membership = Membership.objects.create(
         workspace=invitation.workspace, user=user, role=invitation.role
@@ -152,6 +166,7 @@ def _take(secret: str) -> Invitation:
     """The invitation is accepted by nobody else; within the caller's transaction, which undoes it
     when it fails."""
     invitation = find_invitation(secret)
+    lock_workspace(invitation.workspace)
     taken = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
     if not taken.update(accepted_at=timezone.now()):
         raise InvitationNotFound("This invitation is not valid any more.")

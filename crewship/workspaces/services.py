@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -13,6 +14,7 @@ from django.db import transaction
 from crewship.domain.errors import ConfigError, Conflict, Forbidden
 from crewship.domain.roles import Role
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import lock_workspace, refuse_beyond
 from crewship.workspaces.models import Membership, User, Workspace, validate_slug
 from crewship.workspaces.tokens import make_token
 
@@ -54,7 +56,7 @@ def bootstrap(*, slug: str, email: str) -> Bootstrapped:
         note_member(AuditAction.MEMBER_ADDED, membership, role=Role.OWNER)
     if membership.role != Role.OWNER:
         raise ConfigError(f"{email} is in {slug} as {membership.role}; have an owner raise it.")
-    _, secret = make_token(user=user, name="bootstrap", workspace=workspace)
+    _, secret = make_token(user=user, name="bootstrap", workspace=workspace, unlimited=True)
     return Bootstrapped(workspace.pk, user.email, password, secret)
 
 
@@ -68,13 +70,16 @@ def add_member(*, workspace: Workspace, email: str, role: Role, actor_role: Role
     """The user of that email is in the workspace with the role; the account is not touched.
 
     Raises Forbidden for a role above the actor's, UserUnknown where no active account has the
-    email (none is made: whoever signs up later would inherit it), Conflict for a member.
+    email (none is made: whoever signs up later would inherit it), Conflict for a member,
+    LimitReached.
     """
     if role.rank < actor_role.rank:
         raise Forbidden("Nobody grants a role above his own.")
     user = User.objects.filter(email__iexact=email.strip(), is_active=True).first()
     if user is None:
         raise UserUnknown(f"There is no user {email.strip()} on this installation.")
+    lock_workspace(workspace)
+    refuse_more_members(workspace, user)
     membership, made = Membership.objects.get_or_create(
         workspace=workspace, user=user, defaults={"role": role}
     )
@@ -86,6 +91,15 @@ def add_member(*, workspace: Workspace, email: str, role: Role, actor_role: Role
         )
     note_member(AuditAction.MEMBER_ADDED, membership, role=role)
     return membership
+
+
+def refuse_more_members(workspace: Workspace, user: User | None) -> None:
+    """The user is a member already or may become one; LimitReached otherwise. Under the lock on
+    the workspace."""
+    members = Membership.objects.filter(workspace=workspace)
+    if user is None or not members.filter(user=user).exists():
+        limit = settings.CREWSHIP.limits.members_per_workspace
+        refuse_beyond(limit, members.count(), "members", of=workspace.slug)
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from crewship.domain.errors import Forbidden
 from crewship.domain.roles import Role
 from crewship.web.news import announce_standing
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import refuse_beyond
 from crewship.workspaces.models import ApiToken, User, Workspace
 
 PREFIX = "crs_"
@@ -33,17 +35,21 @@ def make_token(
     role: Role | None = None,
     lifetime: timedelta | None = None,
     made_with: ApiToken | None = None,
+    unlimited: bool = False,
 ) -> tuple[ApiToken, str]:
     """A new token and its secret, which is shown this once. Without a lifetime it is good for
     90 days, or for what is left of ``made_with``.
 
-    Raises Forbidden when a token would make a stronger, wider or longer one than itself.
+    Raises Forbidden when a token would make a stronger, wider or longer one than itself, and
+    LimitReached unless it is ``unlimited``, as a command of the operator is.
     """
     expires_at = timezone.now() + (lifetime or DEFAULT_LIFETIME)
     if lifetime is None and made_with is not None:
         expires_at = min(expires_at, made_with.expires_at)
     if made_with is not None:
         _refuse_stronger(made_with, workspace, role, expires_at)
+    if not unlimited:
+        _refuse_more(user)
     secret = PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         user=user,
@@ -62,6 +68,13 @@ def make_token(
         expires_at=expires_at.isoformat(),
     )
     return token, secret
+
+
+def _refuse_more(user: User) -> None:
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two at once count as two
+    live = ApiToken.objects.filter(user=user, revoked_at=None, expires_at__gt=timezone.now())
+    limit = settings.CREWSHIP.limits.tokens_per_user
+    refuse_beyond(limit, live.count(), "tokens", of=user.email)
 
 
 def _refuse_stronger(

@@ -21,6 +21,7 @@ from crewship.crews.services import lock_crew
 from crewship.domain.errors import Unavailable
 from crewship.web.news import announce
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import lock_workspace, refuse_beyond
 from crewship.workspaces.models import User
 from provisioning.agents.wishes import wish_started, wish_stopped
 from provisioning.models import ProvisionJob
@@ -54,7 +55,7 @@ def start_agent(agent: Agent, actor: User | None) -> Agent:
     and none is being made, a provision was requested, and the agent starts when that is done.
 
     An agent that runs or starts is left alone. Raises NoDockerHost, DockerHostLost, NotFound, and
-    what ``request_provision`` raises; then nothing has changed.
+    LimitReached, and what ``request_provision`` raises; then nothing has changed.
     """
     return _have_it_started(agent, actor, afresh=False)
 
@@ -67,15 +68,27 @@ def restart_agent(agent: Agent, actor: User | None) -> Agent:
 
 def _have_it_started(agent: Agent, actor: User | None, *, afresh: bool) -> Agent:
     host = healthy_host()
+    _refuse_more(agent)  # before a build is asked for that would serve nobody
     _provision_if_needed(agent.crew, actor)
     with transaction.atomic():
+        lock_workspace(agent.crew.workspace)
         agent = lock_agent(agent)
+        _refuse_more(agent)
         if afresh or not (agent.wants_running and agent.status in _UNDER_WAY):
             wish_started(Agent.objects.filter(pk=agent.pk), host.name)
             note(AuditAction.AGENT_STARTED, agent, workspace=agent.crew.workspace)
             announce(f"workspace:{agent.crew.workspace_id}")
             agent.refresh_from_db()
     return agent
+
+
+def _refuse_more(agent: Agent) -> None:
+    if agent.wants_running:
+        return
+    workspace = agent.crew.workspace
+    limit = settings.CREWSHIP.limits.running_agents_per_workspace
+    meant = Agent.objects.filter(crew__workspace=workspace, wants_running=True)
+    refuse_beyond(limit, meant.count(), "running agents", of=workspace.slug)
 
 
 def _provision_if_needed(crew: Crew, actor: User | None) -> None:

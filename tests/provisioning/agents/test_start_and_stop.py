@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.utils import timezone
 from cache.models import CachedImage, DockerHost
 from crewship.crews.models import Agent, AgentStatus
 from crewship.domain.errors import NotFound
+from crewship.settings.options import Options
 from provisioning.agents import services
 from provisioning.agents.services import start_agent, stop_agent
 from provisioning.models import ProvisionJob
@@ -140,3 +142,45 @@ def test_an_agent_that_was_deleted_meanwhile_is_not_found(
     Agent.objects.all().delete()
     with pytest.raises(NotFound):
         verb(agent)
+
+
+def test_an_agent_beyond_the_limit_is_refused_and_nothing_is_built(
+    api: Api, agent: Agent, cast: Cast, host: DockerHost, set_limits: Callable[..., Options]
+):
+    set_limits(running_agents_per_workspace=1)
+    Agent.objects.create(crew=cast.crew, name="reader", command="true", wants_running=True)
+    body = problem(
+        api.mona.post(f"/crews/{agent.crew_id}/agents/{agent.pk}/start"), 400, "limit_reached"
+    )
+    assert (body["what"], body["limit"]) == ("running_agents", 1)
+    assert wish(agent) == (False, 0, "stopped")
+    assert not ProvisionJob.objects.exists()
+
+
+def test_an_agent_that_is_meant_to_run_is_started_again_at_the_limit(
+    agent: Agent, cast: Cast, cached: CachedImage, set_limits: Callable[..., Options]
+):
+    set_limits(running_agents_per_workspace=1)
+    Agent.objects.update(wants_running=True, status=AgentStatus.EXITED)
+    agent.refresh_from_db()
+    start_agent(agent, cast.mona.user)
+    assert wish(agent) == (True, 1, "starting")
+
+
+def test_a_stopped_agent_makes_room_for_another(
+    agent: Agent, cast: Cast, cached: CachedImage, set_limits: Callable[..., Options]
+):
+    set_limits(running_agents_per_workspace=1)
+    other = Agent.objects.create(crew=cast.crew, name="reader", command="true", wants_running=True)
+    stop_agent(other)
+    start_agent(agent, cast.mona.user)
+    assert wish(agent)[0]
+
+
+def test_agents_of_another_workspace_do_not_count(
+    agent: Agent, cast: Cast, cached: CachedImage, set_limits: Callable[..., Options]
+):
+    set_limits(running_agents_per_workspace=1)
+    Agent.objects.create(crew=cast.strange_crew, name="x", command="true", wants_running=True)
+    start_agent(agent, cast.mona.user)
+    assert wish(agent)[0]
