@@ -214,7 +214,7 @@ if HTTPS_ONLY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
 
-LOGGING = {
+LOGGING: dict[str, Any] = {  # Any: logging's own option bag
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {

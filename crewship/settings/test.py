@@ -10,7 +10,7 @@ from pathlib import Path
 
 from crewship.settings import *  # noqa: F403
 from crewship.settings import CREWSHIP as _REAL
-from crewship.settings import DATABASES, RQ_QUEUES
+from crewship.settings import DATABASES, LOGGING, RQ_QUEUES
 
 # The real suites start servers as processes and give them a directory of their own.
 _scratch = Path(tempfile.mkdtemp(prefix="crewship-test-"))
@@ -34,6 +34,9 @@ CACHES = {
         "KEY_FUNCTION": "crewship.web.cache_keys.bounded_key",
     }
 }
+
+# Else a thread would say a minute later how many requests of tests were refused.
+LOGGING["filters"]["refused"]["later"] = lambda say: None
 
 SECRET_KEY = "only-for-tests-" + "x" * 50
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]

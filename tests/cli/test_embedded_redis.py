@@ -164,6 +164,7 @@ def test_data_that_is_damaged_while_it_runs_is_moved_aside(supervisor, redis):
     child = start_mending(supervisor, redis)
     fill(redis)
     zeros_in_the_middle(redis.data_dir)
+    assert child.pid
     os.kill(child.pid, signal.SIGKILL)
     supervisor.wait_until(lambda: child.crashes == 2, PATIENCE_S, "the second crash")
     supervisor.wait_until(redis.answers, PATIENCE_S, "redis")
@@ -174,6 +175,7 @@ def test_data_that_is_damaged_while_it_runs_is_moved_aside(supervisor, redis):
 def test_a_killed_server_keeps_its_data(supervisor, redis):
     child = start_mending(supervisor, redis)
     fill(redis)
+    assert child.pid
     os.kill(child.pid, signal.SIGKILL)
     supervisor.wait_until(lambda: child.crashes == 1, PATIENCE_S, "the crash")
     supervisor.wait_until(redis.answers, PATIENCE_S, "redis")

@@ -139,5 +139,6 @@ def test_what_else_uvicorn_says_stays(later: Later) -> None:
 
 
 def test_the_settings_put_it_in_front_of_the_log() -> None:
-    assert settings.LOGGING["handlers"]["stderr"]["filters"][0] == "refused"
-    assert settings.LOGGING["loggers"]["uvicorn.error"]["filters"] == ["refused"]
+    config: Any = settings.LOGGING
+    assert config["handlers"]["stderr"]["filters"][0] == "refused"
+    assert config["loggers"]["uvicorn.error"]["filters"] == ["refused"]
