@@ -7,6 +7,7 @@ event that was told, so that no line is lost or repeated.
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from email.utils import parsedate_to_datetime
@@ -53,7 +54,7 @@ def follow(
         except Unavailable:
             away = _now_away(away, waiting)
         if progress.end is None:  # also after a stream that a stopping server closed
-            time.sleep(pause)
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # not all watches at once
             pause = min(pause * 2, LONGEST_PAUSE_S) if away else FIRST_PAUSE_S
 
 

@@ -9,15 +9,15 @@ so that a hundred streams that woke together cost one read. Without Redis they l
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import signal
 import threading
 import time
-from collections import Counter, defaultdict
+import weakref
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, TypeVar
@@ -31,18 +31,16 @@ from django.db import close_old_connections, connections
 from django.http import StreamingHttpResponse
 from redis.exceptions import RedisError
 from rest_framework.renderers import JSONRenderer
-from rest_framework.utils.encoders import JSONEncoder
 
-from crewship.domain.errors import CapacityExceeded
+from crewship.web.frames import KEEPALIVE, joined, retry
 from crewship.web.knock import Knock
 from crewship.web.news import CHANNEL, HEALTH
+from crewship.web.stream_places import TooManyStreams, places
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-RETRY = b"retry: 1000\n\n"  # a browser's EventSource comes back after a second
-KEEPALIVE = b": keepalive\n\n"
 KEEPALIVE_S = 15.0
 RECHECK_S = 30.0  # how late the end of a permission is seen that nobody announced
 LOOK_S = 5.0  # without any news; some changes are told by nobody
@@ -52,23 +50,11 @@ GATHER_S = 0.1  # how long a read waits for others that want the same
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="stream-reads")
 
 
-class TooManyStreams(CapacityExceeded):
-    code = "too_many_streams"
-
-
 class EventStreamRenderer(JSONRenderer):
     """Lets an ``Accept: text/event-stream`` pass; what DRF renders with it are problems."""
 
     media_type = "text/event-stream"
     format = "event-stream"
-
-
-def frame(event: str, data: Any, event_id: str = "") -> bytes:  # Any: JSON
-    """One event. ASCII JSON escapes whatever any client takes for a line end, so that data cannot
-    forge a frame."""
-    text = json.dumps(data, cls=JSONEncoder, separators=(",", ":"))
-    head = f"id: {event_id}\n" if event_id else ""
-    return f"{head}event: {event}\ndata: {text}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +81,14 @@ class Hub:
         self.stopping = False
         self.hears = False  # Redis tells us of changes
         self._waiting: dict[str, set[Knock]] = defaultdict(set)
-        self._streams: Counter[Hashable] = Counter()  # by user
         self._gathering: dict[Hashable, asyncio.Task[Any]] = {}
         self._listener: asyncio.Task[None] | None = None
 
     @contextmanager
     def place(self, topic: str, user: Hashable) -> Iterator[Knock]:
-        """The stream counts for its user; news of the topic, of what the user may and of the
-        installation's health knock."""
+        """News of the topic, of what the user may and of the installation's health knock."""
         event = Knock(user)
         topics = (topic, event.standing, HEALTH)
-        self._streams[user] += 1
         for name in topics:
             self._waiting[name].add(event)
         if self._listener is None:
@@ -113,8 +96,6 @@ class Hub:
         try:
             yield event
         finally:
-            self._streams[user] -= 1
-            self._streams += Counter()  # drops those at zero
             for name in topics:
                 self._waiting[name].discard(event)
                 if not self._waiting[name]:
@@ -122,9 +103,6 @@ class Hub:
             if not self._waiting and self._listener is not None:
                 self._listener.cancel()
                 self._listener, self.hears = None, False
-
-    def is_full_for(self, user: Hashable) -> bool:
-        return self._streams[user] >= settings.CREWSHIP.limits.streams_per_user
 
     async def pause(self, event: asyncio.Event, until: float) -> None:
         """Waits for news, for the next look, or until that time of the monotonic clock.
@@ -225,11 +203,11 @@ class Form:
     """How a stream is written: what it begins with, and what it says in silence."""
 
     content_type: str
-    opening: bytes = b""
+    opening: Callable[[], bytes] = bytes
     keepalive: bytes = b""
 
 
-EVENTS = Form("text/event-stream", RETRY, KEEPALIVE)
+EVENTS = Form("text/event-stream", retry, KEEPALIVE)
 TEXT = Form("text/plain; charset=utf-8")  # the frames are the text
 
 
@@ -239,25 +217,36 @@ def event_stream(
     """The feed's events as a response. ``standing`` (hashable, reads the database) is asked when
     it is announced, and every RECHECK_S, whether the user still may; if not, the stream ends.
 
-    Raises TooManyStreams. Streams are counted in each process.
+    Raises TooManyStreams. Streams are counted in each process, from this call until the response
+    is closed or nobody has it any more, also where its body was never begun.
     """
-    if any(hub.is_full_for(user) for hub in list(_hubs.values())):
-        limit = settings.CREWSHIP.limits.streams_per_user
+    limit = settings.CREWSHIP.limits.streams_per_user
+    leave = places.take(user, limit)
+    if leave is None:
         raise TooManyStreams(f"You have {limit} event streams open already.", retry_after_s=5)
-    return StreamingHttpResponse(
-        _frames(feed, user, standing, form),
+    response = StreamingHttpResponse(
+        _frames(feed, user, standing, form, leave),
         content_type=form.content_type,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+    # What Django's own file responses use.
+    response._resource_closers.append(leave)  # type: ignore[attr-defined]  # the stubs lack it
+    weakref.finalize(response, leave).atexit = False
+    return response
 
 
 async def _frames(
-    feed: Feed, user: Hashable, standing: Callable[[], bool], form: Form
+    feed: Feed,
+    user: Hashable,
+    standing: Callable[[], bool],
+    form: Form,
+    leave: Callable[[], None],
 ) -> AsyncIterator[bytes]:
     _let_go_of_thread()
     hub = current_hub()
-    with hub.place(feed.topic, user) as knocked:
-        yield form.opening
+    with ExitStack() as at_end, hub.place(feed.topic, user) as knocked:
+        at_end.callback(leave)
+        yield form.opening()
         told = checked = time.monotonic()
         while not hub.stopping:
             knocked.clear()
@@ -270,8 +259,9 @@ async def _frames(
             except DatabaseError as err:
                 log.warning("an event stream ends, the database does not answer: %s", err)
                 return
-            for item in news.frames:
-                yield item
+            for chunk in joined(news.frames):
+                yield chunk
+                await asyncio.sleep(0)  # the server sees here that the client has left
             if news.over:
                 return
             if news.frames:

@@ -18,8 +18,9 @@ from rest_framework.request import Request
 from crewship.crews.scope import CrewViewSet
 from crewship.domain.errors import ConfigError
 from crewship.domain.roles import Action
+from crewship.web.frames import frame
 from crewship.web.schema import WORKSPACE_PARAMETERS, problems
-from crewship.web.sse import EventStreamRenderer, Hub, News, event_stream, frame
+from crewship.web.sse import EventStreamRenderer, Hub, News, event_stream
 from crewship.workspaces.standing import standing_of
 from crewship.workspaces.views import WorkspaceViewSet
 from provisioning.board import Board, Place, Portion, events_after, workspace_board

@@ -37,7 +37,8 @@ export class Stream {
       this.disconnect();
       this.failures += 1;
       if (this.failures > 1) this.onDown();
-      const wait = BACK_OFF_MS[Math.min(this.failures, BACK_OFF_MS.length) - 1];
+      // Not all pages at the same moment, when a server comes back.
+      const wait = BACK_OFF_MS[Math.min(this.failures, BACK_OFF_MS.length) - 1] * (0.5 + Math.random());
       this.timer = setTimeout(() => !document.hidden && this.connect(), wait);
     };
     for (const kind of this.kinds) {
