@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,3 +43,19 @@ def check_sqlite_and_remote_redis(
             )
         ]
     return []
+
+
+@register(Tags.security, deploy=True)
+def check_fault_points(
+    app_configs: Sequence[AppConfig] | None,
+    **kwargs: Any,  # Any: Django's
+) -> list[CheckMessage]:
+    if not os.environ.get("CREWSHIP_FAULT_DIR"):
+        return []
+    return [
+        Warning(
+            "CREWSHIP_FAULT_DIR is set: files in that directory can hold builds up.",
+            hint="Unset it. Only the chaos tests of the project need it.",
+            id="crewship.W002",
+        )
+    ]

@@ -14,6 +14,7 @@ from cache.services import record_image, touch_image
 from crewship.crews.models import Agent, Crew
 from crewship.domain.errors import CrewshipError
 from provisioning.agents.wishes import wish_started
+from provisioning.faults import FaultPoint, fault_point
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.context import BuiltImage
 from provisioning.pipeline.output import clean_text
@@ -50,7 +51,10 @@ def complete(job: ProvisionJob, built: BuiltImage) -> str | None:
         provenance=built.provenance,
         job_id=job.pk,
     )
-    if _link(job, image) and job.refresh:
+    fault_point(FaultPoint.BEFORE_CREW_LINK)
+    linked = _link(job, image)
+    fault_point(FaultPoint.AFTER_CREW_LINK)
+    if linked and job.refresh:
         meant = Agent.objects.filter(crew_id=job.crew_id, wants_running=True)
         wish_started(meant, job.host.name)
     for follower in job.followers.filter(state=JobState.PENDING):

@@ -28,6 +28,7 @@ from crewship.domain.errors import (
 from crewship.engine.base import Engine
 from crewship.web.database import close_connection, is_away, wait_for_database
 from provisioning.emitter import EventEmitter
+from provisioning.faults import FaultPoint, fault_point
 from provisioning.finish import complete, fail
 from provisioning.models import ProvisionJob
 from provisioning.pipeline.context import BuildRequest, BuiltImage
@@ -169,6 +170,7 @@ def _request(job: ProvisionJob) -> BuildRequest:
 
 
 def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None:
+    fault_point(FaultPoint.BEFORE_JOB_COMPLETION)
     try:
         replaced = wait_for_database(lambda: complete(job, built))
     except StaleJobState:
@@ -178,6 +180,7 @@ def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None
         image = built.image.image_id
         wait_for_database(lambda: retire_image(engine, job.host, image, tag=built.tag))
         return
+    fault_point(FaultPoint.AFTER_JOB_COMPLETION)
     if replaced:
         old = replaced
         wait_for_database(lambda: retire_image(engine, job.host, old))

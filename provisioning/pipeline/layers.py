@@ -14,6 +14,7 @@ from typing import Any
 from crewship.devcontainer.types import LayerPlan
 from crewship.domain.errors import CrewshipError
 from crewship.engine.base import ImageConfig, ImageInfo
+from provisioning.faults import FaultPoint, fault_point
 from provisioning.pipeline.clean_up import clean_up
 from provisioning.pipeline.context import Context, LayerDraft, LayerRecord, Tools
 from provisioning.pipeline.scratch import Scratch, scratch_container
@@ -51,7 +52,9 @@ def build_layer(context: Context, tools: Tools, layer: LayerPlan, work: Work) ->
         if not context.request.rebuild and (found := _find(tools, key)):
             return _hit(tools, layer, found)  # another job built it while we waited
         draft, image, made = commit_layer(context, tools, layer, work)
+        fault_point(FaultPoint.BEFORE_LAYER_ROW)
         tools.ledger.finish_layer(draft, image, made.facts)
+        fault_point(FaultPoint.AFTER_LAYER_ROW)
     tools.emit.layer(layer, hit=False, seconds=time.monotonic() - began)
     return LayerResult(image.image_id, made.facts, hit=False)
 
@@ -68,7 +71,9 @@ def commit_layer(
             made = work(scratch)
             scratch.sweep()
             tools.check_cancelled()
+            fault_point(FaultPoint.BEFORE_COMMIT)
             image_id = tools.engine.commit(scratch.name, made.config, draft.tag)
+            fault_point(FaultPoint.AFTER_COMMIT)
         image = tools.engine.image(image_id)
         if image is None:
             raise CrewshipError(f"The image of the layer {layer.label} vanished after its commit.")

@@ -16,6 +16,7 @@ from crewship.domain.errors import (
     EngineUnreachable,
 )
 from crewship.engine.base import ContainerSpec, ExecResult, OnOutput
+from provisioning.faults import FaultPoint, fault_point
 from provisioning.pipeline.clean_up import clean_up
 from provisioning.pipeline.context import (
     AGENT_UID,
@@ -205,7 +206,9 @@ def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -
     )
     tools.ledger.note_scratch(name)
     try:
+        fault_point(FaultPoint.BEFORE_CONTAINER_CREATE)
         tools.engine.create_container(spec)
+        fault_point(FaultPoint.AFTER_CONTAINER_CREATE)
         tools.engine.start_container(name)
         directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
         files = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
