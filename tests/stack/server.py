@@ -217,9 +217,12 @@ def running_stack(data_dir: Path, settings: dict[str, str], workers: int = 2) ->
 
 def remove_all_images(stack: Stack) -> None:
     """The engine has nothing any more that this installation's records name."""
+    from docker.utils import kwargs_from_env
+
     from crewship.engine.docker import DockerEngine
 
-    engine = DockerEngine.from_environment()
+    # The engine that the installation worked with, which may be one of the test's own.
+    engine = DockerEngine(kwargs_from_env(environment=stack.environment))
     for kind in ("container", "network", "volume"):
         remove = getattr(engine, f"remove_{kind}")
         for (name,) in stack.rows(f"SELECT name FROM provisioning_agent{kind}"):  # noqa: S608
