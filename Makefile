@@ -11,7 +11,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: help python setup demo test $(addprefix test-,unit integration cli agents browser chaos long published) \
-	check bench bench-api lock clean
+	check bench bench-api chaos soak lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -57,6 +57,13 @@ test-long: setup ## the long tests in full
 
 test-published: setup ## published features with their real install.sh: CREWSHIP_TEST_FEATURES=DIR
 	$(PYTEST) -m "published"
+
+chaos: setup ## run the chaos table (SHORT=1: only its short form) and print it as Markdown
+	@.ci/test-tools.sh registry postgres
+	$(BIN)/python -m tests.chaos --run $(if $(SHORT),short,all)
+
+soak: setup ## many small builds, hits and restarts; prints memory and sizes: SCALE=1 MINUTES=90
+	$(BIN)/python -m tests.soak --scale $(or $(SCALE),1) --minutes $(or $(MINUTES),90)
 
 check: python ## lint, format, types, import rules, migrations, deployment, API schema
 	@.ci/check.sh

@@ -13,50 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
-from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from crewship.cli.embedded_redis import find_server
+from tests.stack.redis import RedisServer
 from tests.stack.server import PROJECT, wait_until
 
 pytestmark = pytest.mark.chaos
-
-
-class RedisServer:
-    """A server of the test's own on a socket, which can be killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "redis.sock"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ["--port", "0", "--unixsocket", str(self.socket), "--save", ""]
-        self._process = subprocess.Popen(
-            [str(find_server()), *options], stdout=subprocess.DEVNULL, cwd=self.socket.parent
-        )
-        wait_until(self.answers, 20, "Redis answers")
-
-    def answers(self) -> bool:
-        try:
-            return bool(self.client().ping())
-        except (RedisError, OSError):
-            return False
-
-    def client(self) -> Redis:
-        return Redis.from_url(self.url)
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.socket}?db=0"
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-            self._process = None
-            self.socket.unlink(missing_ok=True)
 
 
 @pytest.fixture
