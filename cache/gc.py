@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from cache.models import CachedImage, DockerHost, HostImage, Layer, LayerLease
+from cache.upkeep import Kind, Upkeep
 from crewship.crews.models import Agent, Crew
 from crewship.domain.errors import EngineError, ImageInUse
 from crewship.engine.base import Engine
@@ -36,13 +38,19 @@ class SweepReport:
     kept_in_use: list[str] = field(default_factory=list)
 
 
-def sweep(engine: Engine, host: DockerHost, *, remove: bool) -> SweepReport:
-    """Unreferenced images and layers past their age are listed; with ``remove`` they are gone."""
+def sweep(engine: Engine, host: DockerHost, *, remove: bool, at_once: bool = False) -> SweepReport:
+    """Unreferenced images and layers past their age are listed; with ``remove`` they are gone.
+
+    What the engine fails to remove is tried again later, with ``at_once`` now. Raises
+    EngineUnreachable when the engine is away.
+    """
     report = SweepReport(removed=remove)
-    for record in image_candidates(host):
-        _sweep_image(engine, record, report)
-    for layer in layer_candidates(host):
-        _sweep_layer(engine, layer, report)
+    with Upkeep(Kind.IMAGE, host, engine, at_once=at_once) as upkeep:
+        for record in image_candidates(host):
+            upkeep.attempt(record.tag, partial(_sweep_image, engine, record, report))
+    with Upkeep(Kind.LAYER, host, engine, at_once=at_once) as upkeep:
+        for layer in layer_candidates(host):
+            upkeep.attempt(layer.tag, partial(_sweep_layer, engine, layer, report))
     return report
 
 
@@ -102,20 +110,27 @@ def _sweep_image(engine: Engine, record: CachedImage, report: SweepReport) -> No
         still = image_candidates(record.host).filter(pk=record.pk)
         if not still.update(deleting_at=timezone.now()):
             return
-    if remove_marked(engine, record):
+    try:
+        removed = remove_marked(engine, record)
+    except EngineError:
+        CachedImage.objects.filter(pk=record.pk).update(deleting_at=None)
+        raise
+    if removed:
         report.items.append(item)
     else:
         report.kept_in_use.append(record.tag)
 
 
 def remove_marked(engine: Engine, record: CachedImage) -> bool:
-    """The marked image and its record are gone; False (and unmarked) when a container uses it or
-    the engine refused."""
+    """The marked image and its record are gone; False (and unmarked) when a container uses it.
+
+    Raises EngineError, and leaves it marked, when the engine failed.
+    """
     try:
         seen = engine.image(record.tag)
         if seen is not None and seen.image_id == record.image_id:
             engine.remove_image(record.tag)
-    except (ImageInUse, EngineError):
+    except ImageInUse:
         CachedImage.objects.filter(pk=record.pk).update(deleting_at=None)
         return False
     with transaction.atomic():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,6 +17,7 @@ from cache.gc import remove_marked
 from cache.hosts import healthy_host
 from cache.models import CachedImage, DockerHost, HostImage
 from cache.selectors import cache_tag, crews_referencing, live_agents_on, present_images
+from cache.upkeep import Kind, Upkeep, forget
 from crewship.domain.errors import ConfigError, Conflict, ImageInUse, NotFound, Unavailable
 from crewship.engine.base import Engine, ImageInfo
 from crewship.workspaces.audit import AuditAction, note
@@ -113,6 +115,7 @@ def _delete(tag: str, workspace: Workspace | None) -> None:
             raise ImageInUse(f"A container on the host uses {tag}.")
         time.sleep(_POLL_S)
     if CachedImage.objects.filter(pk=record.pk, deleting_at__isnull=False).update(deleting_at=None):
+        forget(Kind.REMOVAL, tag, host)
         raise Unavailable(f"The host did not remove {tag} in time.", hint="Try again.")
 
 
@@ -153,7 +156,19 @@ def refuse_if_referenced(record: CachedImage, workspace: Workspace | None) -> No
 def carry_out_removals(engine: Engine, host: DockerHost) -> int:
     """Every image that is marked is removed, or unmarked when a container uses it.
 
-    For the host's watcher. Returns how many were removed.
+    For the host's watcher. Returns how many were removed. What the engine fails to remove stays
+    marked and is tried again later. Raises EngineUnreachable when the engine is away.
     """
     marked = CachedImage.objects.filter(host=host, deleting_at__isnull=False)
-    return sum(remove_marked(engine, record) for record in marked)
+    if not marked:
+        return 0
+    removed: list[str] = []
+    with Upkeep(Kind.REMOVAL, host, engine) as upkeep:
+        for record in marked:
+            upkeep.attempt(record.tag, partial(_remove, engine, record, removed))
+    return len(removed)
+
+
+def _remove(engine: Engine, record: CachedImage, removed: list[str]) -> None:
+    if remove_marked(engine, record):
+        removed.append(record.tag)

@@ -71,13 +71,21 @@ def keep_fresh(sources: Callable[[], Sources], stop: Event) -> None:
     while not stop.is_set():
         try:
             for kind in CatalogKind:
-                if is_due(kind):
-                    refresh(kind, sources())
-        except (DatabaseError, OSError) as err:
-            log.warning("the catalogs were not refreshed: %s", err)
+                _keep_one_fresh(kind, sources)
         finally:
             connections.close_all()  # this thread's; the next look may be after a restart of it
         stop.wait(LOOK_S)
+
+
+def _keep_one_fresh(kind: CatalogKind, sources: Callable[[], Sources]) -> None:
+    """One that fails keeps neither the other nor the next look."""
+    try:
+        if is_due(kind):
+            refresh(kind, sources())
+    except (DatabaseError, OSError) as err:
+        log.warning("the catalog of %ss was not refreshed: %s", kind, err)
+    except Exception:  # what a publisher sent may be of any shape
+        log.exception("the catalog of %ss was not refreshed", kind)
 
 
 def is_due(kind: CatalogKind) -> bool:

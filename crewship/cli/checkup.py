@@ -25,7 +25,7 @@ import httpx
 import redis
 
 from crewship.cli.account import read_account
-from crewship.cli.checkup_installation import installation
+from crewship.cli.checkup_installation import host_name, installation
 from crewship.cli.finding import Finding
 from crewship.cli.marks import BROKEN, OK, WARNING
 from crewship.cli.terminal import size
@@ -77,6 +77,7 @@ def engine(options: Options) -> Iterable[Finding]:
         yield Finding("engine", WARNING, what, "Use overlay2: each layer is a whole copy here.")
     else:
         yield Finding("engine", OK, what)
+    yield from host_name(options, info)
     yield from engine_clock(info)
     yield engine_room(info, options)
 

@@ -11,12 +11,14 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from cache.hosts import HostNameTaken, is_taken
 from crewship.cli.finding import Finding
 from crewship.cli.marks import BROKEN, OK, WARNING
 from crewship.cli.start import read_web_address
 from crewship.cli.supervisor.lock import owner_of
 from crewship.cli.supervisor.services import Bind, is_healthy, probe_header
 from crewship.domain.durations import duration
+from crewship.engine.base import EngineInfo
 from crewship.settings.options import Options
 from provisioning.concerns import Concern, concerns_of
 from provisioning.health import Health, HostHealth, installation_health
@@ -45,6 +47,21 @@ def installation(options: Options) -> Iterable[Finding]:
         connections.close_all()  # this thread's
     yield Finding("database", OK, "answers")
     yield from of_health(health, options.host_name)
+
+
+def host_name(options: Options, info: EngineInfo) -> Iterator[Finding]:
+    """One finding where another machine on this database has this one's CREWSHIP_HOST."""
+    if not _database_is_there():
+        return
+    try:
+        taken = is_taken(options.host_name, info)
+    except DatabaseError:
+        return  # ``installation`` says so
+    finally:
+        connections.close_all()  # this thread's
+    if taken:
+        text = f"{options.host_name} is the name of another Docker engine's host that runs now"
+        yield Finding("host name", BROKEN, text, HostNameTaken.hint)
 
 
 def web(data_dir: Path, environ: Mapping[str, str]) -> Finding:

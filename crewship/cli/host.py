@@ -40,7 +40,7 @@ def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
     from django.db import DatabaseError
 
     from cache.gc import sweep
-    from cache.hosts import register_host
+    from cache.hosts import host_of_engine
     from provisioning.toolbox import host_engine
 
     database = settings.DATABASES["default"]
@@ -49,8 +49,8 @@ def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
         raise _no_installation(options)
     engine = host_engine()
     try:
-        host = register_host(options.host_name, engine.info())
-        report = sweep(engine, host, remove=remove)
+        host = host_of_engine(options.host_name, engine.info())
+        report = sweep(engine, host, remove=remove, at_once=True)
     except DatabaseError as error:
         raise _no_installation(options) from error
     return {

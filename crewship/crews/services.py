@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import logging
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from crewship.crews.models import Crew
 from crewship.devcontainer.config import default_devcontainer_text, read_crew
@@ -20,6 +21,8 @@ from crewship.web.news import announce
 from crewship.workspaces.audit import AuditAction, note
 from crewship.workspaces.limits import lock_workspace, refuse_beyond
 from crewship.workspaces.models import Workspace
+
+log = logging.getLogger(__name__)
 
 TEXTS = ("devcontainer_config", "mise_config", "lock_config")
 _UNSEEN = frozenset({"Cc", "Cf", "Zl", "Zp"})  # controls, bidi and zero width, line ends
@@ -215,12 +218,21 @@ def refresh_hashes() -> int:
     stale = 0
     for crew in Crew.objects.exclude(devcontainer_config=None).select_related("workspace"):
         try:
-            spec = crew_spec(crew)
+            stale += _refresh_hash(crew)
         except ConfigInvalid:
             continue
-        if spec is not None and crew_hash(crew, spec) != crew.config_hash:
-            Crew.objects.filter(pk=crew.pk, config_hash=crew.config_hash).update(
-                config_hash=crew_hash(crew, spec), cached_image=None
-            )
-            stale += 1
+        except DatabaseError:
+            raise
+        except Exception:  # one crew's text that trips us up must not keep the others'
+            log.exception("%s: its hash could not be refreshed", crew.pk)
     return stale
+
+
+def _refresh_hash(crew: Crew) -> bool:
+    spec = crew_spec(crew)
+    if spec is None or crew_hash(crew, spec) == crew.config_hash:
+        return False
+    Crew.objects.filter(pk=crew.pk, config_hash=crew.config_hash).update(
+        config_hash=crew_hash(crew, spec), cached_image=None
+    )
+    return True

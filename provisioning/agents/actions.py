@@ -18,7 +18,8 @@ from django.db import close_old_connections, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from cache.models import CachedImage
+from cache.models import CachedImage, DockerHost
+from cache.upkeep import Kind, Outage, attempt
 from crewship.crews.models import Agent, AgentStatus
 from crewship.crews.secrets import unseal
 from crewship.crews.services import crew_spec
@@ -68,6 +69,7 @@ class AgentActions:
         self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
         # What runs now, so that an agent that ended starts again as it was, whatever was edited.
         self._plans: dict[str, AgentPlan] = {}
+        self._outage = Outage(log)
 
     # -- what is
     def own_container(self, agent: Agent, seen: Seen) -> ContainerState | None:
@@ -115,29 +117,37 @@ class AgentActions:
         """The container of an agent that is gone is gone as well. By its id where it was seen:
         a new agent may have the name by now."""
         container = state.container_id if state else row.name
-        try:
+
+        def remove() -> None:
             self._end_container(row.agent_id, container)
             AgentContainer.objects.filter(pk=row.pk, agent_id=row.agent_id).delete()
-        except (CrewshipError, DatabaseError) as err:
-            log.warning("%s can't be removed yet: %s", row.name, err)
+
+        try:
+            return attempt(Kind.AGENT_CONTAINER, row.name, remove, self.host(), self._engine)
+        except (EngineError, DatabaseError) as err:
+            self._outage.began(f"{row.name} can't be removed yet: {err}")
             return False
         finally:
             self._plans.pop(row.agent_id, None)
             close_old_connections()
-        return True
 
     def tidy_up(self) -> bool:
         """Networks and volumes that nobody needs any more are gone."""
         try:
             with self._network:
-                remove_unused_networks(self._engine, self._host_name)
-            remove_given_up_volumes(self._engine, self._host_name)
+                remove_unused_networks(self._engine, self.host())
+            remove_given_up_volumes(self._engine, self.host())
         except (EngineError, DatabaseError) as err:
-            log.warning("networks and volumes are not tidied up: %s", err)
+            self._outage.began(f"networks and volumes are not tidied up: {err}")
             return False
         finally:
             close_old_connections()
+        self._outage.over("networks and volumes are tidied up again")
         return True
+
+    def host(self) -> DockerHost:
+        """As the watcher registered it. Raises DockerHost.DoesNotExist before it did."""
+        return DockerHost.objects.get(name=self._host_name)
 
     # -- start
     def _start(self, agent: Agent, state: ContainerState | None) -> bool:

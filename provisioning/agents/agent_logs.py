@@ -18,6 +18,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
+from cache.upkeep import Outage
 from crewship.crews.models import Agent, AgentLogChunk
 from crewship.crews.secrets import SecretsUnreadable, mask, unseal
 from crewship.domain.errors import EngineError
@@ -87,6 +88,8 @@ class AgentLogs:
         self._lock = threading.Lock()
         self._inboxes: dict[str, Inbox] = {}
         self._followers: dict[str, Follower] = {}
+        self._at_work = threading.Lock()
+        self._outage = Outage(log)
         self._places: dict[str, _Place] = {}  # of the writer's thread only
 
     def say(self, agent_id: str, text: str) -> None:
@@ -127,15 +130,16 @@ class AgentLogs:
     # -- writing
     def run(self, ended: threading.Event) -> None:
         """Writes twice a second until ``ended`` is set, and once more then."""
-        while not ended.wait(WRITE_S):
+        with self._at_work:  # a former thread may still write
+            while not ended.wait(WRITE_S):
+                self._try_to_write()
+            with self._lock:
+                followers = list(self._followers.values())
+                self._followers.clear()
+            for follower in followers:
+                follower.close()
             self._try_to_write()
-        with self._lock:
-            followers = list(self._followers.values())
-            self._followers.clear()
-        for follower in followers:
-            follower.close()
-        self._try_to_write()
-        close_old_connections()
+            close_old_connections()
 
     def _try_to_write(self) -> None:
         # What is read from here on is newer than this: a later watcher goes on from here.
@@ -146,11 +150,15 @@ class AgentLogs:
             return
         try:
             self.write({agent_id: inbox.lines() for agent_id, inbox in inboxes.items()}, at)
-        except DatabaseError as err:
-            log.warning("output of %d agents is not written yet: %s", len(inboxes), err)
+        except Exception as err:  # the writer of all agents' output must not end
+            self._outage.began(f"output of agents is not written yet: {err}")
+            if not isinstance(err, DatabaseError):
+                log.exception("output of agents is not written")
             close_old_connections()
             self._places.clear()
             self._put_back(inboxes)
+        else:
+            self._outage.over("output of agents is written again")
 
     def _put_back(self, inboxes: Mapping[str, Inbox]) -> None:
         with self._lock:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import IPv4Network
 from itertools import islice
 
 from django.db.models import Exists, OuterRef, QuerySet
 
+from cache.models import DockerHost
+from cache.upkeep import Kind, Upkeep
 from crewship.crews.models import Agent
 from crewship.domain.errors import Conflict, Unavailable
 from crewship.engine.base import Engine
@@ -93,22 +96,24 @@ def _subnets(pool: IPv4Network, crew_id: str) -> Iterator[str]:
         yield str(IPv4Network((int(pool.network_address) + offset, prefix)))
 
 
-def remove_unused_networks(engine: Engine, host_name: str) -> None:
+def remove_unused_networks(engine: Engine, host: DockerHost) -> None:
     """Networks of crews that have no container on the host are gone."""
-    used = AgentContainer.objects.filter(host_name=host_name, crew_id=OuterRef("crew_id"))
-    for row in AgentNetwork.objects.filter(~Exists(used), host_name=host_name):
-        try:
-            engine.remove_network(row.name)
-        except Conflict:
-            continue  # an orphan that is not gone yet
-        row.delete()
+    used = AgentContainer.objects.filter(host_name=host.name, crew_id=OuterRef("crew_id"))
+    with Upkeep(Kind.NETWORK, host, engine) as upkeep:
+        for row in AgentNetwork.objects.filter(~Exists(used), host_name=host.name):
+            upkeep.attempt(row.name, partial(_remove_unless_used, engine.remove_network, row))
 
 
-def remove_given_up_volumes(engine: Engine, host_name: str) -> None:
+def remove_given_up_volumes(engine: Engine, host: DockerHost) -> None:
     """Volumes that are to go are gone, as soon as no container has them."""
-    for row in AgentVolume.objects.filter(host_name=host_name, delete_at__isnull=False):
-        try:
-            engine.remove_volume(row.name)
-        except Conflict:
-            continue
-        row.delete()
+    with Upkeep(Kind.VOLUME, host, engine) as upkeep:
+        for row in AgentVolume.objects.filter(host_name=host.name, delete_at__isnull=False):
+            upkeep.attempt(row.name, partial(_remove_unless_used, engine.remove_volume, row))
+
+
+def _remove_unless_used(remove: Callable[[str], bool], row: AgentNetwork | AgentVolume) -> None:
+    try:
+        remove(row.name)
+    except Conflict:
+        return  # of a container that is not gone yet: soon, then
+    row.delete()

@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Final
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.db.models import F, Q
 
+from cache.upkeep import Kind, Outage, Upkeep
 from crewship.crews.models import Agent, AgentStatus
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine
@@ -65,6 +67,9 @@ class AgentKeeper:
         self._seen: dict[str, ContainerState] = {}  # by container name and by id
         self._not_before: dict[str, float] = {}  # agents whose action could not be done yet
         self._backoff = Backoff(clock)
+        self._at_work = threading.Lock()
+        self._outage = Outage(log)
+        self._upkeep: Upkeep | None = None
         self._look_at = 0.0
         self._tidy_at = 0.0
 
@@ -72,16 +77,26 @@ class AgentKeeper:
         self._changed.set()
 
     def run(self, ended: threading.Event) -> None:
-        while not ended.is_set():
-            try:
-                self.tick()
-            except (EngineError, DatabaseError) as err:
-                log.warning("agents are not looked after: %s", err)
-                close_old_connections()
-                self._look_at = 0.0
-                ended.wait(WAIT_S)
-            ended.wait(TICK_S)
+        with self._at_work:  # a former thread may still wait for an engine that hung
+            while not ended.is_set():
+                self._tick_or_wait(ended)
+                ended.wait(TICK_S)
+            close_old_connections()
+
+    def _tick_or_wait(self, ended: threading.Event) -> None:
+        try:
+            self.tick()
+        except (EngineError, DatabaseError) as err:
+            self._outage.began(f"agents are not looked after: {err}")
+        except Exception as err:  # a bug must not end the looking after all agents
+            log.exception("agents are not looked after")
+            self._outage.began(f"agents are not looked after: {err}")
+        else:
+            self._outage.over("agents are looked after again")
+            return
         close_old_connections()
+        self._look_at = 0.0
+        ended.wait(WAIT_S)
 
     def tick(self) -> None:
         """One look at wishes and containers; whatever differs is being acted on afterwards."""
@@ -91,12 +106,20 @@ class AgentKeeper:
         agents = Agent.objects.filter(host_name=self._host_name).exclude(
             Q(wants_running=False, status=AgentStatus.STOPPED, asked=F("done"))
         )
-        for agent in agents.only(*COLUMNS):
-            if agent.pk not in self._busy:
-                self._settle(agent)
+        with self._settling as upkeep:
+            for agent in agents.only(*COLUMNS):
+                if upkeep.is_due(agent.pk) and agent.pk not in self._busy:
+                    upkeep.attempt(agent.pk, partial(self._settle, agent))
         if self._clock() >= self._tidy_at:
             self._tidy_at = self._clock() + TIDY_S
             self._tidy()
+
+    @property
+    def _settling(self) -> Upkeep:
+        """Of one agent each; the host is in the database once this is asked for."""
+        if self._upkeep is None:
+            self._upkeep = Upkeep(Kind.AGENT, self._actions.host(), self._engine)
+        return self._upkeep
 
     # -- what is
     def _collect(self) -> None:
@@ -105,7 +128,7 @@ class AgentKeeper:
                 continue
             del self._busy[agent_id]
             self._look_at = 0.0
-            if future.result():
+            if future.exception() is None and future.result():
                 self._not_before.pop(agent_id, None)
                 self._backoff.started(agent_id)
             else:
@@ -144,12 +167,14 @@ class AgentKeeper:
     def _tidy(self) -> None:
         """What deleted agents and crews left goes; in threads, since an engine takes its time."""
         self._removing = {pk: future for pk, future in self._removing.items() if not future.done()}
-        for row in orphaned_containers(self._host_name):
-            if row.agent_id not in self._busy and row.pk not in self._removing:
-                self._removing[row.pk] = self._pool.submit(
-                    self._actions.remove_orphan, row, self._seen.get(row.name)
-                )
-                self._not_before.pop(row.agent_id, None)
-                self._backoff.forget(row.agent_id)
+        with Upkeep(Kind.AGENT_CONTAINER, self._actions.host()) as upkeep:
+            for row in orphaned_containers(self._host_name):
+                due = upkeep.is_due(row.name)
+                if due and row.agent_id not in self._busy and row.pk not in self._removing:
+                    self._removing[row.pk] = self._pool.submit(
+                        self._actions.remove_orphan, row, self._seen.get(row.name)
+                    )
+                    self._not_before.pop(row.agent_id, None)
+                    self._backoff.forget(row.agent_id)
         if self._tidying is None or self._tidying.done():
             self._tidying = self._pool.submit(self._actions.tidy_up)

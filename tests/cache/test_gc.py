@@ -10,9 +10,9 @@ import pytest
 from django.utils import timezone
 
 from cache.gc import image_candidates, layer_candidates, sweep
-from cache.models import CachedImage, DockerHost, Layer, LayerLease
+from cache.models import CachedImage, DockerHost, Layer, LayerLease, UpkeepProblem
 from crewship.crews.models import Agent, Crew
-from crewship.domain.errors import EngineUnreachable, ImageInUse
+from crewship.domain.errors import EngineError, EngineUnreachable, ImageInUse
 from crewship.engine.fake import FakeEngine
 from tests.cast import Cast
 from tests.conftest import ImageMaker
@@ -242,12 +242,33 @@ def test_a_layer_in_use_stays_in_the_records(
     assert Layer.objects.filter(tag=layer.tag).exists()
 
 
+def test_what_the_engine_fails_to_remove_stops_only_itself(
+    engine: FakeEngine, host: DockerHost, image: CachedImage, make_layer: Any
+) -> None:
+    layers = [make_layer(key) for key in ("k1", "k2")]
+    for _ in range(2):  # the image, and the first layer
+        engine.fail_next("remove_image", EngineError("driver failed"))
+    report = sweep(engine, host, remove=True)
+    assert [item.tag for item in report.items] == [layers[1].tag]
+    assert CachedImage.objects.get().deleting_at is None
+    problems = UpkeepProblem.objects.values_list("kind", "name")
+    assert set(problems) == {("remove image", TAG), ("remove layer", layers[0].tag)}
+    assert sweep(engine, host, remove=True).items == []  # its time has not come
+    assert len(sweep(engine, host, remove=True, at_once=True).items) == 2
+    assert not UpkeepProblem.objects.exists()
+
+
 def test_a_layer_stays_in_the_records_when_the_engine_goes_away(
-    engine: FakeEngine, host: DockerHost, make_layer: Any
+    engine: FakeEngine, host: DockerHost, make_layer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else nothing of ours would name its image any more, and it would stay for ever."""
     layer = make_layer("k1")
-    engine.fail_next("remove_image", EngineUnreachable("gone"))
+
+    def go_away() -> None:
+        engine.unreachable = True
+        raise EngineUnreachable("gone")
+
+    monkeypatch.setattr(engine, "remove_image", lambda _tag: go_away())
     with pytest.raises(EngineUnreachable):
         sweep(engine, host, remove=True)
     assert Layer.objects.filter(tag=layer.tag, image_id=layer.image_id).exists()

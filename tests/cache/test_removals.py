@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
-from cache.models import CachedImage, DockerHost, HostImage
+from cache.models import CachedImage, DockerHost, HostImage, UpkeepProblem
+from cache.selectors import cache_tag
 from cache.services import carry_out_removals, record_image
-from crewship.domain.errors import EngineUnreachable, ImageInUse
+from crewship.domain.errors import EngineError, EngineUnreachable, ImageInUse
 from crewship.engine.base import ImageInfo
 from crewship.engine.fake import FakeEngine
 from tests.conftest import ImageMaker
@@ -39,13 +42,39 @@ def test_an_unmarked_image_stays(engine: FakeEngine, host: DockerHost, marked: C
     assert engine.calls == []
 
 
-@pytest.mark.parametrize("error", [ImageInUse("in use"), EngineUnreachable("gone")])
-def test_what_cannot_be_removed_is_unmarked(
-    error: Exception, engine: FakeEngine, host: DockerHost, marked: CachedImage
+def test_an_image_in_use_is_unmarked(
+    engine: FakeEngine, host: DockerHost, marked: CachedImage
 ) -> None:
-    engine.fail_next("remove_image", error)
+    engine.fail_next("remove_image", ImageInUse("in use"))
     assert carry_out_removals(engine, host) == 0
     assert CachedImage.objects.get().deleting_at is None
+    assert not UpkeepProblem.objects.exists()
+
+
+def test_one_that_the_engine_fails_to_remove_stops_only_itself(
+    engine: FakeEngine, host: DockerHost, marked: CachedImage, make_image: ImageMaker
+) -> None:
+    other = "cd" * 32
+    make_image(other, image_id=engine.add_image(cache_tag(other)), deleting_at=timezone.now())
+    engine.fail_next("remove_image", EngineError("driver failed"))
+    assert carry_out_removals(engine, host) == 1
+    left, problem = CachedImage.objects.get(), UpkeepProblem.objects.get()
+    assert left.deleting_at is not None
+    assert (problem.kind, problem.name) == ("carry out removal", left.tag)
+    assert carry_out_removals(engine, host) == 0  # its time has not come
+    UpkeepProblem.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
+    assert carry_out_removals(engine, host) == 1
+    assert not UpkeepProblem.objects.exists()
+
+
+def test_marks_wait_for_an_engine_that_is_away(
+    engine: FakeEngine, host: DockerHost, marked: CachedImage
+) -> None:
+    engine.unreachable = True
+    with pytest.raises(EngineUnreachable):
+        carry_out_removals(engine, host)
+    assert CachedImage.objects.get().deleting_at is not None
+    assert not UpkeepProblem.objects.exists()
 
 
 def test_an_image_that_left_the_host_leaves_the_records(

@@ -8,7 +8,7 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from cache.hosts import register_host
@@ -106,9 +106,14 @@ def test_the_hosts_heartbeat_goes_on_after_a_cut(
     monkeypatch.setattr("provisioning.watcher.BEAT_S", 0.02)
     ended = Event()
     engine = FakeEngine()
-    register_host(host.name, engine.info())
-    watcher = HostWatcher(engine, Event())
-    thread = Thread(target=watcher._heartbeat, args=(host, ended))
+    host = register_host(host.name, engine.info())
+    watcher = HostWatcher(engine, ended)
+
+    def beat() -> None:
+        watcher._heartbeat(host)
+        connection.close()
+
+    thread = Thread(target=beat)
 
     def beat_at() -> Any:
         close_old_connections()

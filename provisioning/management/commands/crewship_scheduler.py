@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from functools import partial
 from threading import Event, Thread
 from typing import Any
@@ -13,6 +14,7 @@ from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
 from django.db import connection
 
+from cache.upkeep import Kind, Outage, Upkeep, forget_duties
 from catalogs.refresh import keep_fresh
 from crewship.crews.services import refresh_hashes
 from crewship.web.database import close_connection
@@ -33,7 +35,6 @@ class Command(BaseCommand):
         stop = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        refresh_hashes()
         # A thread to be left behind: a registry that hangs must hold up neither sweep nor end.
         sources = partial(catalog_sources, settings.CREWSHIP)
         Thread(target=keep_fresh, args=(sources, stop), name="catalogs", daemon=True).start()
@@ -41,9 +42,18 @@ class Command(BaseCommand):
 
 
 def keep_sweeping(stop: Event) -> None:
-    """Sweeps every SWEEP_S until ``stop`` is set. After an outage of the database it waits first
-    until the workers that live could say so: the outage kept their heartbeats back, too."""
-    pulse = SchedulerPulse()
+    """Does its duties every SWEEP_S until ``stop`` is set; one that fails keeps no other.
+
+    After an outage of the database it waits first until the workers that live could say so: the
+    outage kept their heartbeats back, too.
+    """
+    duties = {
+        "scheduler heartbeat": SchedulerPulse().beat,
+        "sweep jobs": sweep_jobs,
+        "refresh crew hashes": once(refresh_hashes),
+    }
+    upkeep, outage = Upkeep(Kind.DUTY), Outage(log)
+    forget_unknown = once(lambda: forget_duties(None, duties))
     was_away = False
     while not stop.is_set():
         try:
@@ -51,10 +61,25 @@ def keep_sweeping(stop: Event) -> None:
                 connection.ensure_connection()
                 stop.wait(AFTER_OUTAGE_S)
                 was_away = False
-            pulse.beat()
-            sweep_jobs()
+            forget_unknown()
+            for name, work in duties.items():
+                upkeep.attempt(name, work)
+            outage.over("the database answers again")
         except DatabaseError as err:
-            log.warning("the database does not answer: %s", err)
+            outage.began(f"the database does not answer: {err}")
             close_connection()
             was_away = True
         stop.wait(SWEEP_S)
+
+
+def once(work: Callable[[], object]) -> Callable[[], None]:
+    """The work as a duty that has nothing more to do when it was done."""
+    done = False
+
+    def do() -> None:
+        nonlocal done
+        if not done:
+            work()
+            done = True
+
+    return do

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from cache.gc import sweep
-from cache.hosts import register_host
+from cache.hosts import host_of_engine
 from provisioning.toolbox import host_engine
 
 
@@ -20,8 +20,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         engine = host_engine()
-        host = register_host(settings.CREWSHIP.host_name, engine.info())
-        report = sweep(engine, host, remove=not options["dry_run"])
+        host = host_of_engine(settings.CREWSHIP.host_name, engine.info())
+        report = sweep(engine, host, remove=not options["dry_run"], at_once=True)
         for item in report.items:
             self.stdout.write(f"{item.kind:6} {item.size_bytes / 1e6:8.0f} MB  {item.tag}")
         done = "removed" if report.removed else "could be removed"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.utils import timezone
+
+from cache.models import UpkeepProblem
 from crewship.crews.models import Agent, AgentStatus, Crew
-from crewship.domain.errors import DiskFull, EngineUnreachable
+from crewship.domain.errors import DiskFull, EngineError, EngineUnreachable
 from crewship.engine.fake_agents import FakeProcess
+from provisioning.agents.keeper import AgentKeeper
 from provisioning.agents.wishes import wish_started, wish_stopped
 from provisioning.models import AgentContainer, AgentNetwork, AgentVolume
 from provisioning.states import JobState
@@ -257,6 +262,37 @@ class TestWhatIsLeft:
         assert world.engine.places.volumes == set()
         assert not AgentVolume.objects.exists()
 
+    def test_a_container_that_cannot_be_removed_stops_only_itself(self, world: World) -> None:
+        one, two = (world.start(world.agent(name)) for name in ("one", "two"))
+        Agent.objects.all().delete()
+        world.engine.fail_next("remove_container", EngineError("driver failed"))
+        world.tick(after_s=1)
+        assert [world.runs(agent) for agent in (one, two)].count(True) == 0
+        (left,) = AgentContainer.objects.all()
+        problem = UpkeepProblem.objects.get()
+        assert (problem.kind, problem.name) == ("remove agent container", left.name)
+        tries = len(world.engine.call_args("remove_container"))
+        world.tick(after_s=1)  # its time has not come
+        assert len(world.engine.call_args("remove_container")) == tries
+        UpkeepProblem.objects.update(retry_at=timezone.now() - timedelta(seconds=1))
+        world.tick(after_s=1)
+        assert not AgentContainer.objects.exists()
+        assert not UpkeepProblem.objects.exists()
+
+    def test_a_network_that_cannot_be_removed_stops_neither_networks_nor_volumes(
+        self, world: World, cast: Cast
+    ) -> None:
+        other = make_crew(cast.strange_workspace, "backend")
+        Crew.objects.filter(pk=other.pk).update(cached_image=world.image.tag)
+        for crew in (world.crew, other):
+            world.stop(world.start(world.agent("same", crew)))
+        AgentVolume.objects.update(delete_at=timezone.now())
+        world.engine.fail_next("remove_network", EngineError("driver failed"))
+        world.tick(after_s=1)
+        assert AgentNetwork.objects.count() == 1
+        assert not AgentVolume.objects.exists()
+        assert UpkeepProblem.objects.get().kind == "remove network"
+
     def test_a_renamed_agents_old_container_goes_at_its_restart(self, world: World) -> None:
         agent = world.start(world.agent("before"))
         Agent.objects.update(name="after")
@@ -273,6 +309,25 @@ class TestWhatIsLeft:
         Agent.objects.all().delete()
         world.tick(after_s=1)
         assert world.runs(stranger)
+
+
+def test_an_agent_that_cannot_be_settled_stops_only_itself(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = (world.agent(name) for name in ("bad", "good"))
+    wish_started(Agent.objects.all(), world.host.name)
+    settle = AgentKeeper._settle
+
+    def settle_or_fail(self: AgentKeeper, agent: Agent) -> None:
+        if agent.pk == bad.pk:
+            raise KeyError("row")
+        settle(self, agent)
+
+    monkeypatch.setattr(AgentKeeper, "_settle", settle_or_fail)
+    world.tick()
+    assert world.fresh(good).status == AgentStatus.RUNNING
+    problem = UpkeepProblem.objects.get()
+    assert (problem.kind, problem.name) == ("settle agent", bad.pk)
 
 
 def test_crews_have_networks_of_their_own(world: World, cast: Cast) -> None:
