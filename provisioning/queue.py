@@ -8,14 +8,21 @@ that floods the queue does not starve the others.
 from __future__ import annotations
 
 import logging
+from functools import cache
 
 import django_rq
-from redis.exceptions import RedisError
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError
+from redis.retry import Retry
+from rq import Queue
 
 log = logging.getLogger(__name__)
 
 QUEUE = "provision"
 TASK = "provisioning.tasks.run_provision"
+PATIENCE_S = 2.0  # for each answer of Redis
 
 
 def knock(job_id: str) -> bool:
@@ -24,7 +31,7 @@ def knock(job_id: str) -> bool:
     ``job_id`` is for people who read the queue.
     """
     try:
-        django_rq.get_queue(QUEUE).enqueue(TASK, job_id, result_ttl=0, failure_ttl=86400)
+        _queue().enqueue(TASK, job_id, result_ttl=0, failure_ttl=86400)
     except RedisError as err:
         log.warning("Redis does not answer, %s waits for the sweep: %s", job_id, err)
         return False
@@ -34,6 +41,22 @@ def knock(job_id: str) -> bool:
 def queue_is_empty() -> bool:
     """Whether nobody knocks now; True as well when Redis does not answer."""
     try:
-        return bool(django_rq.get_queue(QUEUE).count == 0)
+        return bool(_queue().count == 0)
     except RedisError:
         return True
+
+
+def _queue() -> Queue:
+    return django_rq.get_queue(QUEUE, connection=_redis())
+
+
+@cache
+def _redis() -> Redis:
+    """A connection pool; it sees by itself that its process was forked. A Redis that hangs holds
+    up neither a request nor the sweep."""
+    return Redis.from_url(
+        settings.CREWSHIP.redis_url,
+        socket_connect_timeout=PATIENCE_S,
+        socket_timeout=PATIENCE_S,
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+    )

@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError, RedisError, ResponseError
 from redis.retry import Retry
 from rq import Queue, Worker
 from rq.exceptions import StopRequested
@@ -43,7 +43,9 @@ def worker_connection(url: str) -> Redis:
     """A connection that says within seconds that Redis is away: the worker has a heartbeat to
     write meanwhile, and tries again by itself. Once more at once, for what a restart left open."""
     return Redis.from_url(
-        url, socket_connect_timeout=CONNECT_S, retry=Retry(NoBackoff(), 1), health_check_interval=30
+        url,
+        socket_connect_timeout=CONNECT_S,
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     )
 
 
@@ -106,6 +108,11 @@ class ProvisionWorker(Worker):
     @property
     def dequeue_timeout(self) -> int:
         return LOOK_S
+
+    @property
+    def connection_timeout(self) -> int:
+        """Of each answer of Redis: one that hangs must not keep the worker from its heartbeat."""
+        return LOOK_S + 3
 
     def beat(self) -> None:
         """The database says that this process lives. Without threads, and with a connection of

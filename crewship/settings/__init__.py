@@ -125,6 +125,8 @@ CACHES = {
         "LOCATION": CREWSHIP.redis_url,
         "KEY_PREFIX": "crewship",
         "KEY_FUNCTION": "crewship.web.cache_keys.bounded_key",
+        # A Redis that hangs is as good as none: nothing waits for it longer.
+        "OPTIONS": {"socket_connect_timeout": 1.0, "socket_timeout": 1.0},
     }
 }
 

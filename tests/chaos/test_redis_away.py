@@ -142,3 +142,26 @@ def test_a_worker_that_starts_without_redis_waits_for_it(
     finally:
         worker.process.kill()
         worker.process.wait(10)
+
+
+@pytest.mark.timeout(300)
+def test_a_redis_that_hangs_keeps_no_worker_from_saying_that_it_lives(
+    redis: RedisServer, worker: WorkerUnderTest, tmp_path: Path
+) -> None:
+    go, done = tmp_path / "go", tmp_path / "done"
+    worker.send(f"touch {tmp_path}/begun; until [ -e {go} ]; do sleep 0.1; done; touch {done}")
+    wait_until((tmp_path / "begun").exists, 30, "the message is taken up")
+    redis.signal(signal.SIGSTOP)
+    try:
+        until = time.monotonic() + 25
+        while time.monotonic() < until:
+            [(_, age_s)] = worker.rows()
+            assert age_s < 20  # what a worker may be silent for
+            time.sleep(0.5)
+        go.touch()
+        wait_until(done.exists, 30, "what ran goes on to its end")
+    finally:
+        redis.signal(signal.SIGCONT)
+    worker.send(f"touch {tmp_path}/later")
+    wait_until((tmp_path / "later").exists, 60, "the next message is taken up")
+    assert worker.process.poll() is None, worker.log()

@@ -39,6 +39,10 @@ class RedisServer:
     def url(self) -> str:
         return f"unix://{self.socket}?db=0"
 
+    def signal(self, number: int) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
