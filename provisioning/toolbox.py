@@ -18,6 +18,7 @@ from catalogs.pack import pack_features
 from catalogs.selectors import default_versions
 from crewship.domain.errors import EngineError
 from crewship.engine.base import Engine, RegistryCredentials
+from crewship.engine.disk import engine_disk
 from crewship.engine.docker import DockerEngine
 from crewship.registry.blobs import BlobStore
 from crewship.registry.client import OciClient
@@ -101,8 +102,11 @@ def build_options(options: Options) -> BuildOptions:
         network=options.build_network,
         step_timeout_s=limits.step_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,
-        memory_bytes=limits.build_memory_mb * 1024 * 1024 or None,
-        pids_limit=limits.build_pids,
+        memory_bytes=None if limits.build_memory_mb is None else limits.build_memory_mb << 20,
+        nano_cpus=int(limits.build_cpus * 1_000_000_000) or None,
+        pids_limit=limits.build_pids or None,
+        max_layer_bytes=limits.max_layer_bytes,
+        disk_floor_bytes=limits.disk_floor_mb * 1_000_000,
         mise_env=options.mise_env,
         ca_bundle=Path(given).read_bytes() if (given := options.registry.ca_bundle) else b"",
         default_versions=default_versions(),
@@ -125,6 +129,7 @@ def tools_for(job: ProvisionJob, host: DockerHost, emit: Emit, cancel: Event) ->
             MiseSource.parse(options.mise_source), platform, blobs, cancel=cancel
         ),
         credentials=partial(_image_credentials, options.registry.tokens),
+        disk=partial(engine_disk, given=options.engine_disk),
     )
 
 

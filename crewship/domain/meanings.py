@@ -75,6 +75,7 @@ ERRORS: Final[Mapping[str, str]] = {
     "not_logged_in": "The command line knows no server and token.",
     "unreachable": "The server does not answer.",
     # of configs, features, registries
+    "apt_source_broken": "apt can't use a package source of the image; the hint names it.",
     "arch_mismatch": "The image, or a program in it, is for another processor than the host's.",
     "archive_unsafe": "A feature's archive holds what is never unpacked, such as links outwards.",
     "cancelled": "The job was cancelled, or taken from its worker; not a failure.",
@@ -102,8 +103,9 @@ ERRORS: Final[Mapping[str, str]] = {
     "disk_full": "The Docker host has no space left.",
     "hook_failed": "A lifecycle command ended with a non-zero exit code.",
     "job_timeout": "The whole job took longer than the limit.",
+    "killed": "A step was ended by a signal, and not for its memory.",
     "libc_unsupported": "The tools need glibc, which the base image does not have.",
-    "oom": "A step was killed, most often because memory ran out.",
+    "oom": "A step was killed because it reached the memory limit of a build.",
     "pkg_manager_missing": "A script asked for a package manager that the image does not have.",
     "shell_missing": "The image lacks the shell that a step needs.",
     "user_conflict": "The user agent with uid 1001 can't be made, or was changed by a step.",

@@ -40,8 +40,10 @@ class Limits:
     idle_timeout_s: int = 900  # a script that prints nothing
     job_timeout_s: int = 7200
     job_log_mb: int = 16  # a job's output that is kept: its first quarter and its end
-    build_memory_mb: int = 0  # 0: no limit
-    build_pids: int = 4096
+    build_memory_mb: int | None = None  # None: 80 % of the host's; 0: no limit
+    build_cpus: float = 0  # 0: all processors
+    build_pids: int = 4096  # 0: no limit
+    max_layer_bytes: int = 20_000_000_000  # what a step may add to the image; 0: no limit
     disk_floor_mb: int = 2000  # builds leave this (or 5 %, if less) of the engine's disk free
 
 
@@ -153,6 +155,7 @@ def _read_policy() -> Policy:
 
 def _read_limits() -> Limits:
     usual = Limits()
+    pids = _limit("CREWSHIP_BUILD_PIDS", least=64)
     return Limits(
         starts_per_minute=env.integer("CREWSHIP_STARTS_PER_MINUTE", usual.starts_per_minute),
         running_per_workspace=env.integer(
@@ -179,10 +182,19 @@ def _read_limits() -> Limits:
         idle_timeout_s=env.integer("CREWSHIP_IDLE_TIMEOUT", usual.idle_timeout_s, least=1),
         job_timeout_s=env.integer("CREWSHIP_JOB_TIMEOUT", usual.job_timeout_s, least=1),
         job_log_mb=env.integer("CREWSHIP_JOB_LOG_MB", usual.job_log_mb, least=1),
-        build_memory_mb=env.integer("CREWSHIP_BUILD_MEMORY_MB", usual.build_memory_mb),
-        build_pids=env.integer("CREWSHIP_BUILD_PIDS", usual.build_pids, least=64),
+        build_memory_mb=_limit("CREWSHIP_BUILD_MEMORY_MB", least=16),
+        build_cpus=env.number("CREWSHIP_BUILD_CPUS", usual.build_cpus),
+        build_pids=usual.build_pids if pids is None else pids,
+        max_layer_bytes=env.integer("CREWSHIP_MAX_LAYER_BYTES", usual.max_layer_bytes),
         disk_floor_mb=env.integer("CREWSHIP_DISK_FLOOR_MB", usual.disk_floor_mb),
     )
+
+
+def _limit(name: str, least: int) -> int | None:
+    """0 for no limit, else at least ``least``, below which nothing would run; None if not set."""
+    if not env.text(name):
+        return None
+    return env.integer(name, 0, least=least if env.text(name).strip("0") else 0)
 
 
 def _read_gc() -> GcOptions:

@@ -24,13 +24,15 @@ from crewship.devcontainer.types import (
     ResolvedFeature,
 )
 from crewship.domain.errors import BuildCancelled, CrewshipError
-from crewship.engine.base import Engine, ImageInfo, RegistryCredentials
+from crewship.engine.base import Engine, EngineInfo, ImageInfo, RegistryCredentials
+from crewship.engine.disk import DiskSpace, engine_disk
 from crewship.registry.background import result_of, start
 from crewship.registry.mise import MiseBinary
 
 AGENT_USER = "agent"
 AGENT_UID = "1001"
 AGENT_HOME = "/home/agent"
+CONTAINER_PREFIX = "crewship-build-"  # of all scratch containers of all installations
 BUILD_DIR = "/.crewship-build"  # everything of ours in a scratch container; gone before commit
 FEATURE_DIR = f"{BUILD_DIR}/feature"
 CA_FILE = f"{BUILD_DIR}/ca.crt"
@@ -64,8 +66,11 @@ class BuildOptions:
     network: str = "bridge"
     step_timeout_s: float = 1800
     idle_timeout_s: float = 900
-    memory_bytes: int | None = None
+    memory_bytes: int | None = None  # of a build's container; None: 80 % of the host's, 0: all
+    nano_cpus: int | None = None  # None: all processors
     pids_limit: int | None = None
+    max_layer_bytes: int = 0  # 0: no limit
+    disk_floor_bytes: int = 0  # what builds leave free, or 5 % of a small disk; 0: no floor
     mise_env: Mapping[str, str] = field(default_factory=dict)
     ca_bundle: bytes = b""  # PEM that build steps trust, e.g. of a company's proxy
     default_versions: Mapping[str, str] = field(default_factory=dict)  # mise tool -> version
@@ -146,6 +151,7 @@ class Tools:
     options: BuildOptions
     mise: Callable[[str], MiseBinary]  # platform -> binary; raises typed errors
     credentials: Callable[[str], RegistryCredentials | None]  # registry host -> login
+    disk: Callable[[EngineInfo], DiskSpace | None] = engine_disk  # None: it is not seen here
 
     def check_cancelled(self) -> None:
         if self.cancel.is_set():
@@ -176,6 +182,7 @@ class Context:
     """Filled from left to right: each step adds what it found out."""
 
     request: BuildRequest
+    host: EngineInfo | None = None
     platform: str = ""
     base: ImageInfo | None = None
     probe: BaseProbe = BaseProbe()
@@ -187,6 +194,12 @@ class Context:
     mise_facts: Mapping[str, Any] = field(default_factory=dict)  # {"env": [[k, v]], "tools": …}
     image: ImageInfo | None = None  # the final image
     draft: LayerDraft | None = None  # its name until the cache tag stands
+
+    @property
+    def known_host(self) -> EngineInfo:
+        if self.host is None:
+            raise CrewshipError("the step needs to know the engine, which validate asks")
+        return self.host
 
     @property
     def known_base(self) -> ImageInfo:

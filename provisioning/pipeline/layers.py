@@ -17,7 +17,8 @@ from crewship.engine.base import ImageConfig, ImageInfo
 from provisioning.faults import FaultPoint, fault_point
 from provisioning.pipeline.clean_up import clean_up
 from provisioning.pipeline.context import Context, LayerDraft, LayerRecord, Tools
-from provisioning.pipeline.scratch import Scratch, scratch_container
+from provisioning.pipeline.host_room import begun_again
+from provisioning.pipeline.scratch import Scratch, others_blamed, scratch_container
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,33 @@ def commit_layer(
     context: Context, tools: Tools, layer: LayerPlan, work: Work
 ) -> tuple[LayerDraft, ImageInfo, Made]:
     """``work`` ran in a container of ``context.tip``, and what it changed is an image under the
-    draft's tag. On any failure neither container nor name is left."""
+    draft's tag. On any failure neither container nor name is left.
+
+    It runs once more, from the beginning, when another build had filled the host's disk meanwhile.
+    """
+    return begun_again(
+        context, tools, layer.label, lambda: _commit_once(context, tools, layer, work)
+    )
+
+
+def _commit_once(
+    context: Context, tools: Tools, layer: LayerPlan, work: Work
+) -> tuple[LayerDraft, ImageInfo, Made]:
     draft = tools.ledger.begin_layer(layer, context.tip)
     try:
         suffix = f"{layer.kind}-{draft.row_id}"
-        with scratch_container(context, tools, context.tip, suffix) as scratch:
+        with (
+            scratch_container(context, tools, context.tip, suffix) as scratch,
+            others_blamed(scratch),
+        ):
             made = work(scratch)
             scratch.sweep()
             tools.check_cancelled()
+            scratch.guard.check_layer()
             fault_point(FaultPoint.BEFORE_COMMIT)
             image_id = tools.engine.commit(scratch.name, made.config, draft.tag)
             fault_point(FaultPoint.AFTER_COMMIT)
+            scratch.guard.check()
         image = tools.engine.image(image_id)
         if image is None:
             raise CrewshipError(f"The image of the layer {layer.label} vanished after its commit.")

@@ -75,6 +75,7 @@ class LineSplitter:
         self._most = MAX_LINE - len(self._prefix)
         self._rest = ""
         self._tail: deque[str] = deque(maxlen=TAIL)
+        self._raw: deque[str] = deque(maxlen=TAIL)
 
     def feed(self, text: str) -> None:
         *whole, rest = (self._rest + text).split("\n")
@@ -92,7 +93,13 @@ class LineSplitter:
         """The last lines without colours, for a message."""
         return "\n".join(plain(line) for line in list(self._tail)[-lines:])
 
+    def evidence(self) -> str:
+        """The last lines as they were printed, but for colours: a carriage return tells of a file
+        with Windows line ends. For looking at, not for showing."""
+        return "\n".join(plain(line) for line in self._raw)
+
     def _hand_over(self, raw: list[str]) -> None:
+        self._raw.extend(line[:MAX_LINE] for line in raw[-TAIL:])
         lines = [self._prefix + clean_line(line, self._most) for line in raw]
         self._tail.extend(line for line in lines if line.strip())
         self._sink(lines)

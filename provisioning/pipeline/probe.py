@@ -29,6 +29,7 @@ from provisioning.pipeline.context import (
     Tools,
 )
 from provisioning.pipeline.diagnose import diagnose
+from provisioning.pipeline.host_room import begun_again
 from provisioning.pipeline.scratch import Scratch, scratch_container
 
 PROBE_SCRIPT = Path(__file__).with_name("probe.sh").read_text()
@@ -71,6 +72,13 @@ class LibcUnsupported(ConfigError):
     )
 
 
+class WindowsLineEnds(ConfigError):
+    """A script ends its lines as Windows does (CR LF), which no shell takes."""
+
+    code = "windows_line_ends"
+    hint = "Save the script with LF alone; of a feature use another version, or tell its publisher."
+
+
 class InterpreterMissing(ConfigError):
     code = "shell_missing"
     hint = "Choose a base image that has it, or put a feature that installs it in front."
@@ -98,7 +106,9 @@ def probe_base(image: ImageInfo, context: Context, tools: Tools) -> BaseProbe:
 
     Raises ShellMissing, ArchMismatch, BaseUnusable, UserConflict, BaseVolume.
     """
-    probe = _remembered(image, context, tools) or _ask(image, context, tools)
+    probe = _remembered(image, context, tools) or begun_again(
+        context, tools, "looking into the base", lambda: _ask(image, context, tools)
+    )
     if probe.missing:
         raise BaseUnusable(
             f"The base image {context.request.spec.base} has no {', '.join(probe.missing)}."
@@ -144,8 +154,9 @@ def check_mise(probe: BaseProbe, mise: MiseBinary, context: Context) -> None:
 
 def check_interpreter(scratch: Scratch, feature: PlannedFeature, probe: BaseProbe) -> None:
     """The container has the bash that the feature's install.sh asks for; looked for only on a base
-    that lacks it. Raises InterpreterMissing."""
-    if probe.bash in _USUAL_BASH or not (program := _bash_of(scratch.tools, feature)):
+    that lacks it. Raises InterpreterMissing, WindowsLineEnds."""
+    program = _bash_of(scratch.tools, feature)
+    if probe.bash in _USUAL_BASH or not program:
         return
     try:
         scratch.capture("Looking for bash", ["/bin/sh", "-c", 'command -v "$1"', "sh", program])
@@ -237,13 +248,24 @@ def _parse(said: str) -> BaseProbe:
     )
 
 
-def _bash_of(tools: Tools, feature: PlannedFeature) -> str:
-    """What the first line of the feature's install.sh asks for: "/bin/bash", "bash" where it goes
-    by /usr/bin/env, "" where it wants something else."""
+def _first_line(tools: Tools, feature: PlannedFeature) -> str:
+    """Of the feature's install.sh. Raises WindowsLineEnds: shells only say "not found" to it."""
     with tarfile.open(fileobj=io.BytesIO(tools.archive_tar(feature.resolved))) as tar:
         file = tar.extractfile(INSTALL_NAME)
-        line = file.readline(256) if file else b""
-    words = line.decode(errors="replace").removeprefix("#!").split() if line[:2] == b"#!" else []
+        line = file.readline(256).decode(errors="replace") if file else ""
+    if line.startswith("#!") and line.endswith("\r\n"):
+        raise WindowsLineEnds(
+            f"The install.sh of {feature.request.written_ref} has Windows line ends: no program is "
+            f"called {line.removeprefix('#!').split()[-1]}\\r."
+        )
+    return line
+
+
+def _bash_of(tools: Tools, feature: PlannedFeature) -> str:
+    """What the first line of the feature's install.sh asks for: "/bin/bash", "bash" where it goes
+    by /usr/bin/env, "" where it wants something else. Raises WindowsLineEnds."""
+    line = _first_line(tools, feature)
+    words = line.removeprefix("#!").split() if line.startswith("#!") else []
     if words and words[0].endswith("/bash"):
         return words[0]
     return "bash" if "bash" in words[1:] else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from threading import Event
 
 from crewship.devcontainer.label import LABEL, read_label
 from crewship.devcontainer.lock import Pins
@@ -14,14 +15,16 @@ from crewship.devcontainer.types import (
     BaseFacts,
     CrewSpec,
     FeatureRequest,
+    ImageRef,
     MiseSpec,
     ResolvedFeature,
 )
-from crewship.domain.errors import RegistryUnreachable
+from crewship.domain.errors import BuildCancelled, RegistryUnreachable
 from crewship.engine.base import ImageInfo
 from crewship.engine.names import image_named
 from crewship.registry.background import result_of, start
 from provisioning.pipeline.context import Context, Features, Tools
+from provisioning.pipeline.host_room import guarded
 from provisioning.pipeline.probe import check_config, check_features, check_mise, probe_base
 
 
@@ -92,13 +95,7 @@ def _base_image(context: Context, tools: Tools) -> ImageInfo:
         tools.emit.system(f"Base image {wanted} is on the host ({local.image_id[7:19]})")
         return local
     try:
-        pulled = tools.engine.pull(
-            str(wanted),
-            platform=context.platform,
-            credentials=tools.credentials(wanted.registry),
-            on_progress=tools.emit.message,
-            cancel=tools.cancel,
-        )
+        pulled = _pull(wanted, context, tools)
     except RegistryUnreachable as err:
         if local is None:
             raise
@@ -106,6 +103,22 @@ def _base_image(context: Context, tools: Tools) -> ImageInfo:
         return local
     tools.emit.system(f"Base image {wanted} pulled ({pulled.image_id[7:19]})")
     return pulled
+
+
+def _pull(wanted: ImageRef, context: Context, tools: Tools) -> ImageInfo:
+    stop = Event()  # set with the job's cancel too
+    with guarded(context, tools, stop.set) as guard:
+        try:
+            return tools.engine.pull(
+                str(wanted),
+                platform=context.platform,
+                credentials=tools.credentials(wanted.registry),
+                on_progress=tools.emit.message,
+                cancel=stop,
+            )
+        except BuildCancelled:
+            guard.check()
+            raise
 
 
 def ordered_features(

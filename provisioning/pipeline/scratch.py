@@ -13,6 +13,9 @@ from crewship.domain.errors import (
     BuildStepFailed,
     BuildTimeout,
     ContainerGone,
+    CrewshipError,
+    DiskFull,
+    EngineError,
     EngineUnreachable,
 )
 from crewship.engine.base import ContainerSpec, ExecResult, OnOutput
@@ -22,14 +25,18 @@ from provisioning.pipeline.context import (
     AGENT_UID,
     BUILD_DIR,
     CA_FILE,
+    CONTAINER_PREFIX,
     FEATURE_DIR,
+    BuildOptions,
     Context,
     Tools,
 )
-from provisioning.pipeline.diagnose import diagnose
+from provisioning.pipeline.diagnose import OUT_OF_MEMORY, diagnose, may_be_memory
+from provisioning.pipeline.host_room import DiskTaken, Guard, guarded
 from provisioning.pipeline.output import LineSplitter
 
 Env = Sequence[tuple[str, str]]
+MEMORY_SHARE = 0.8  # of the host's, for a build's container where nothing else is set
 MAX_CAPTURE = 1 << 20  # characters of what a program answers; an image may hold any program
 
 # Non-interactive and quick; read by APT_CONFIG before the image's own apt.conf.d, see ENGINE facts.
@@ -101,6 +108,7 @@ class Scratch:
 
     name: str
     tools: Tools
+    guard: Guard
 
     def run(
         self,
@@ -120,7 +128,7 @@ class Scratch:
         splitter = LineSplitter(self.tools.emit.output, prefix)
         result = self._exec(what, argv, user, env, workdir, splitter.feed)
         splitter.close()
-        self._judge(what, result, splitter.tail())
+        self._judge(what, result, splitter.tail(), splitter.evidence())
 
     def capture(self, what: str, argv: Sequence[str], *, user: str = "root", env: Env = ()) -> str:
         """What the process printed on stdout; it stays out of the log. Raises like ``run``, and
@@ -131,7 +139,8 @@ class Scratch:
         except OutputTooLong:
             self.tools.engine.kill_container(self.name)
             raise
-        self._judge(what, result, f"{printed.text()}{errors.text()}"[-1000:])
+        tail = f"{printed.text()}{errors.text()}"[-1000:]
+        self._judge(what, result, tail, tail)
         return printed.text()
 
     def put(self, path: str, tar: bytes) -> None:
@@ -168,11 +177,19 @@ class Scratch:
         except EngineUnreachable as err:  # people are told what they wrote, not which call it was
             raise EngineUnreachable(f"The Docker engine went away during: {what}") from err
         except ContainerGone as err:
+            self.guard.check()
+            if self.tools.engine.ran_out_of_memory(self.name):
+                found = OUT_OF_MEMORY
+                raise BuildStepFailed(
+                    f"{what} used more memory than the build has.", code=found.code, hint=found.hint
+                ) from err
             raise ContainerGone(f"The build's container was stopped during: {what}") from err
 
-    def _judge(self, what: str, result: ExecResult, tail: str) -> None:
+    def _judge(self, what: str, result: ExecResult, tail: str, evidence: str) -> None:
+        """``tail`` is shown, ``evidence`` looked at for what it means."""
         if result.cancelled:
             raise BuildCancelled("The build was stopped.")
+        self.guard.check()
         said = f"\n{tail}" if tail else " (it printed nothing)"
         if result.timed_out:
             limit = "printed nothing for" if result.timed_out == "idle" else "ran longer than"
@@ -182,13 +199,22 @@ class Scratch:
             )
             raise BuildTimeout(f"{what} {limit} {seconds:g} s; last lines:{said}")
         if result.exit_code != 0:
-            found = diagnose(result.exit_code, tail)
-            raise BuildStepFailed(
-                f"{what} failed with exit code {result.exit_code}:{said}",
-                code=found.code if found else None,
-                hint=found.hint if found else "The job's log has everything it printed.",
-                extra={"exit_code": result.exit_code},
-            )
+            raise self._failure(what, result.exit_code, said, evidence)
+
+    def _failure(self, what: str, exit_code: int, said: str, evidence: str) -> BuildStepFailed:
+        memory = may_be_memory(exit_code, evidence)
+        memory = memory and self.tools.engine.ran_out_of_memory(self.name)
+        found = diagnose(exit_code, evidence, out_of_memory=memory)
+        extra = {
+            "exit_code": exit_code,
+            **({"source": found.source} if found and found.source else {}),
+        }
+        return BuildStepFailed(
+            f"{what} failed with exit code {exit_code}:{said}",
+            code=found.code if found else None,
+            hint=found.hint if found else "The job's log has everything it printed.",
+            extra=extra,
+        )
 
 
 @contextmanager
@@ -196,30 +222,65 @@ def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -
     """A running container from ``image`` with BUILD_DIR in it; removed whatever happens, by the
     sweep if the engine refuses now."""
     request, options = context.request, tools.options
-    name = f"crewship-build-{request.job_id.removeprefix('job_').lower()}-{request.fence}-{suffix}"
+    job = request.job_id.removeprefix("job_").lower()
+    name = f"{CONTAINER_PREFIX}{job}-{request.fence}-{suffix}"
     spec = ContainerSpec(
         name=name,
         image=image,
         network=options.network,
-        memory_bytes=options.memory_bytes,
+        memory_bytes=_memory_bytes(context, options),
+        nano_cpus=options.nano_cpus,
         pids_limit=options.pids_limit,
     )
     tools.ledger.note_scratch(name)
     try:
-        fault_point(FaultPoint.BEFORE_CONTAINER_CREATE)
-        tools.engine.create_container(spec)
-        fault_point(FaultPoint.AFTER_CONTAINER_CREATE)
-        tools.engine.start_container(name)
-        directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
-        files = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
-        if options.ca_bundle:
-            files[CA_FILE.lstrip("/")] = options.ca_bundle
-        tools.engine.put_archive(name, "/", tar_of(files, directories=directories))
-        yield Scratch(name, tools)
+        try:
+            fault_point(FaultPoint.BEFORE_CONTAINER_CREATE)
+            tools.engine.create_container(spec)
+            fault_point(FaultPoint.AFTER_CONTAINER_CREATE)
+            tools.engine.start_container(name)
+            tools.engine.put_archive(name, "/", _build_dir(options))
+        except DiskFull as err:  # by others: this container has nothing yet
+            raise DiskTaken(err.message) from err
+        with guarded(context, tools, lambda: tools.engine.kill_container(name), name) as guard:
+            yield Scratch(name, tools, guard)
     finally:
         with clean_up(name):
             tools.engine.remove_container(name)
             tools.ledger.forget_scratch(name)
+
+
+@contextmanager
+def others_blamed(scratch: Scratch) -> Iterator[None]:
+    """What fails in the block for want of disk leaves it as DiskTaken where another build's
+    container on the host is bigger."""
+    try:
+        yield
+    except CrewshipError as err:
+        if err.error_code != DiskFull.code or _is_biggest(scratch):
+            raise
+        raise DiskTaken(err.message, hint=err.error_hint, extra=err.extra) from err
+
+
+def _is_biggest(scratch: Scratch) -> bool:
+    try:
+        return scratch.guard.is_biggest()
+    except EngineError:  # then nothing is tried again
+        return True
+
+
+def _memory_bytes(context: Context, options: BuildOptions) -> int | None:
+    if options.memory_bytes is not None:
+        return options.memory_bytes or None
+    return int(context.known_host.memory_bytes * MEMORY_SHARE) or None
+
+
+def _build_dir(options: BuildOptions) -> bytes:
+    directories = [BUILD_DIR.lstrip("/"), FEATURE_DIR.lstrip("/")]
+    files = {f"{directories[0]}/apt.conf": APT_CONF.encode()}
+    if options.ca_bundle:
+        files[CA_FILE.lstrip("/")] = options.ca_bundle
+    return tar_of(files, directories=directories)
 
 
 def step_env(tools: Tools) -> tuple[tuple[str, str], ...]:

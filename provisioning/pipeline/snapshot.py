@@ -77,7 +77,8 @@ def _run_hook(scratch: Scratch, title: str, hook: Hook, env: Env, workdir: str) 
             )
         except BuildStepFailed as err:
             about = {"hook": title, **err.extra}
-            raise HookFailed(err.message, hint=err.error_hint, extra=about) from err
+            known = None if err.error_code == BuildStepFailed.code else err.error_code
+            raise HookFailed(err.message, code=known, hint=err.error_hint, extra=about) from err
 
     entries = hook.entries
     if len(entries) == 1:

@@ -199,7 +199,7 @@ def test_a_feature_that_calls_apt_get_where_there_is_none_is_told(
     api.provision(crew)
     api.wait(crew)
     error = api.jobs(crew)[0]["error"]
-    assert error["code"] == "hook_failed"
+    assert error["code"] == "pkg_manager_missing"
     assert "package manager" in error["hint"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,8 @@ from crewship.devcontainer.metadata import parse_feature_metadata
 from crewship.devcontainer.policy import Policy
 from crewship.devcontainer.types import FeatureRef, LayerPlan, ResolvedFeature
 from crewship.domain.errors import FeatureNotFound
-from crewship.engine.base import ImageConfig, ImageInfo
+from crewship.engine.base import EngineInfo, ImageConfig, ImageInfo
+from crewship.engine.disk import DiskSpace
 from crewship.engine.fake import FakeEngine, FakeExec, FakeRun
 from crewship.registry.mise import MiseBinary
 from provisioning.pipeline.context import (
@@ -176,6 +177,7 @@ class Kit:
         self.cancel = Event()
         self.options = BuildOptions(policy=Policy(), default_versions={"node": "22"})
         self.scope_key = ""
+        self.disk: Callable[[EngineInfo], DiskSpace | None] = lambda info: None
         self._mise = MiseBinary(path=mise, version="2026.9.15", sha256="a" * 64)
         self._jobs = 0
         self.base_id = self.engine.add_image(
@@ -223,6 +225,7 @@ class Kit:
             options=self.options,
             mise=lambda _platform: self._mise,
             credentials=lambda _registry: None,
+            disk=self.disk,
         )
 
     def set_options(self, **changes: Any) -> None:

@@ -182,6 +182,18 @@ def test_a_first_feature_for_bash_needs_a_base_with_bash(
     assert "features/one:1" in error.message
 
 
+@pytest.mark.parametrize("first_line", ["#!/bin/bash\r", "#!/usr/bin/env bash\r", "#!/bin/sh\r"])
+def test_a_feature_with_windows_line_ends_is_told(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, first_line: str
+) -> None:
+    script_of_features(kit, monkeypatch, first_line)
+    with pytest.raises(ConfigError) as caught:
+        kit.build({"features": features(one={})})
+    assert caught.value.error_code == "windows_line_ends"
+    assert "features/one:1" in caught.value.message
+    assert "\r" not in caught.value.message
+
+
 @pytest.mark.parametrize("first_line", ["#!/bin/sh", "#!/usr/bin/env sh", "", "#!"])
 def test_a_feature_for_sh_needs_no_bash(
     kit: Kit, monkeypatch: pytest.MonkeyPatch, first_line: str
