@@ -82,7 +82,7 @@ def _keep_one_fresh(kind: CatalogKind, sources: Callable[[], Sources]) -> None:
     try:
         if is_due(kind):
             refresh(kind, sources())
-    except (DatabaseError, OSError) as err:
+    except (DatabaseError, OSError, CrewshipError) as err:
         log.warning("the catalog of %ss was not refreshed: %s", kind, err)
     except Exception:  # what a publisher sent may be of any shape
         log.exception("the catalog of %ss was not refreshed", kind)

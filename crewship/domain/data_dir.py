@@ -13,7 +13,7 @@ from crewship.domain.errors import DataDirUnusable, DataDiskFull
 
 # Bytes that must be free: what the first second of a start writes (database, its log, Redis).
 ROOM: Final = 4_000_000
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})  # a full disk, a quota that is used up
 _FULL_TEXTS: Final = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full")
 
 
@@ -23,9 +23,13 @@ def writing_in(directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        if err.errno in _FULL:
+        if is_full(err):
             raise disk_full(directory) from err
         raise DataDirUnusable(f"{directory} can't be used: {err.strerror or err}") from err
+
+
+def is_full(error: OSError) -> bool:
+    return error.errno in _FULL
 
 
 def disk_full(directory: Path) -> DataDiskFull:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crewship.domain.errors import DigestMismatch
+from crewship.domain.data_dir import is_full
+from crewship.domain.errors import DataDiskFull, DigestMismatch
 from crewship.registry.digests import require_digest
 
 CHEAP_BYTES = 8 * 1024 * 1024  # up to this size a blob is hashed each time it is looked up
@@ -32,8 +33,9 @@ class BlobStore:
         self._blobs = root / "blobs" / "sha256"
         self._tmp = root / "tmp"
         self._trusted: set[tuple[str, int, int]] = set()  # digest, size, mtime in ns
-        self._blobs.mkdir(parents=True, exist_ok=True)
-        self._tmp.mkdir(exist_ok=True)
+        with _told_when_full():
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            self._tmp.mkdir(exist_ok=True)
         self._sweep()
 
     def path(self, digest: str) -> Path:
@@ -82,20 +84,23 @@ class BlobStore:
     ) -> Path:
         """Store a stream that must have this digest (and size in bytes); its file.
 
-        Raises DigestMismatch, and then nothing is kept. Errors of ``chunks`` pass through.
+        Raises DigestMismatch, DataDiskFull, and then nothing is kept. Errors of ``chunks`` pass
+        through.
         """
         self._write(chunks, require_digest(digest), size, executable)
         return self.path(digest)
 
     @contextmanager
     def temporary(self) -> Iterator[Path]:
-        """An empty file on the store's disk that is gone afterwards."""
-        handle, name = tempfile.mkstemp(dir=self._tmp)
-        os.close(handle)
-        try:
-            yield Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        """An empty file on the store's disk that is gone afterwards. Raises DataDiskFull, also for
+        what the block writes."""
+        with _told_when_full():
+            handle, name = tempfile.mkstemp(dir=self._tmp)
+            os.close(handle)
+            try:
+                yield Path(name)
+            finally:
+                Path(name).unlink(missing_ok=True)
 
     @contextmanager
     def exclusive(self, name: str, check: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -140,6 +145,17 @@ class BlobStore:
                     path.unlink()
             except FileNotFoundError:
                 continue  # its writer was faster
+
+
+@contextmanager
+def _told_when_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        if is_full(err):
+            text = "There is no room for downloads on the disk of the server's data directory."
+            raise DataDiskFull(text) from err
+        raise
 
 
 def _hash_file(path: Path) -> str:

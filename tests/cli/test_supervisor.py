@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from crewship.cli.supervisor.child import Backoff, ChildSpec, ChildState, Stage
+from crewship.cli.supervisor.log_file import LogBounds
 from crewship.cli.supervisor.output import Screen
 from crewship.cli.supervisor.supervisor import StopRequested, Supervisor
 from crewship.domain.errors import RedisUnavailable, StartFailed
@@ -222,6 +223,19 @@ def test_a_child_lives_when_its_log_cant_be_written(supervisor, tmp_path, screen
     child = supervisor.start(shell(f"echo hello; {FOREVER}"))
     turn_until(supervisor, lambda: "hello" in screen.getvalue())
     assert child.state is ChildState.RUNNING
+
+
+def test_the_log_of_a_noisy_child_is_bounded_while_it_runs(tmp_path):
+    bounds = LogBounds(file_bytes=100_000, files=3)
+    supervisor = Supervisor(tmp_path / "logs", Screen(io.StringIO(), {}), log_bounds=bounds)
+    line = "head -c 9999 /dev/zero | tr '\\0' x; echo"
+    script = f"i=0; while [ $i -lt 100 ]; do {line}; i=$((i+1)); done"
+    supervisor.start(shell(f"{script}; touch {tmp_path}/done; {FOREVER}"))
+    turn_until(supervisor, lambda: (tmp_path / "done").exists())
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "logs").iterdir()}
+    supervisor.close()
+    assert set(sizes) == {"child.log", "child.log.1", "child.log.2"}
+    assert max(sizes.values()) <= 100_000
 
 
 def test_a_stop_is_orderly_when_logs_cant_be_written(supervisor, tmp_path):

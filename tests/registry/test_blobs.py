@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from crewship.domain.errors import DigestMismatch
+from crewship.domain.errors import DataDiskFull, DigestMismatch
 from crewship.registry.blobs import BlobStore
 from tests.registry.server import digest
+from tests.stack.small_disk import SmallDisk, small_disk
 
 DATA = b"content" * 1000
 
@@ -81,3 +82,31 @@ def test_temp_files_of_killed_writers_are_swept(tmp_path: Path) -> None:
     old.write_bytes(b"half")
     os.utime(old, (0, 0))
     assert leftovers(BlobStore(tmp_path)) == []
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", "1m") as made:
+        yield made
+
+
+def test_a_full_disk_is_told_without_its_path_and_keeps_nothing(disk: SmallDisk) -> None:
+    blobs = BlobStore(disk.path / "store")
+    disk.fill(leave=8192)
+    with pytest.raises(DataDiskFull) as told:
+        blobs.put(b"x" * 65536)
+    assert str(disk.path) not in str(told.value)
+    assert leftovers(blobs) == []
+
+
+def test_a_full_disk_is_told_of_a_temporary_file_too(disk: SmallDisk) -> None:
+    blobs = BlobStore(disk.path / "store")
+    disk.fill()
+    with pytest.raises(DataDiskFull), blobs.temporary() as temp:
+        temp.write_bytes(DATA)
+    assert leftovers(blobs) == []
+
+
+def test_another_fault_of_the_writer_passes_through(blobs: BlobStore) -> None:
+    with pytest.raises(ConnectionResetError), blobs.temporary():
+        raise ConnectionResetError
