@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -30,6 +31,8 @@ class Refused(CrewshipError):
 
 
 ANSWER_S = 150  # restarting and deleting agents is answered when the host has done it
+DATABASE_WAIT_S = 30.0  # how long a question waits for the server's database to be back
+DATABASE_PAUSE_S = 1.0
 
 
 class Client:
@@ -98,13 +101,20 @@ class Client:
             raise self._away(err) from err
 
     def _request(self, method: str, path: str, body: object = None) -> httpx.Response:
-        try:
-            answer = self._http.request(method, path, json=body)
-        except (httpx.HTTPError, httpx.InvalidURL) as err:
-            raise self._away(err) from err
-        if answer.is_success:
-            return answer
-        raise _refused(answer)
+        deadline = time.monotonic() + DATABASE_WAIT_S
+        while True:
+            try:
+                answer = self._http.request(method, path, json=body)
+            except (httpx.HTTPError, httpx.InvalidURL) as err:
+                raise self._away(err) from err
+            if answer.is_success:
+                return answer
+            refused = _refused(answer)
+            # Only what changes nothing is asked again: a change may have been made.
+            passing = method == "GET" and refused.error_code == "database_unavailable"
+            if not passing or time.monotonic() > deadline:
+                raise refused
+            time.sleep(DATABASE_PAUSE_S)
 
     def _away(self, err: Exception) -> Unavailable:
         return Unavailable(

@@ -44,6 +44,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "crewship.web.requests.RequestIdMiddleware",
     "crewship.web.problems.ProblemMiddleware",
+    "crewship.web.outage.OutageMiddleware",
     "crewship.api.health.HealthByAddressMiddleware",
     "crewship.web.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -222,6 +223,7 @@ LOGGING: dict[str, Any] = {  # Any: logging's own option bag
     "filters": {
         "request_id": {"()": "crewship.web.requests.RequestIdFilter"},
         "refused": {"()": "crewship.web.refusals.RefusedStrangers"},
+        "outage": {"()": "crewship.web.database.OutageFilter"},
     },
     "formatters": {
         "line": {
@@ -236,6 +238,9 @@ LOGGING: dict[str, Any] = {  # Any: logging's own option bag
             "formatter": "line",
         }
     },
-    "loggers": {"uvicorn.error": {"filters": ["refused"]}},  # it has a handler of its own
+    "loggers": {
+        "uvicorn.error": {"filters": ["refused"]},  # it has a handler of its own
+        "django.request": {"filters": ["outage"]},
+    },
     "root": {"handlers": ["stderr"], "level": env.text("CREWSHIP_LOG_LEVEL", "INFO")},
 }

@@ -16,6 +16,8 @@ from typing import Final, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from crewship.domain.errors import Unavailable
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -34,6 +36,18 @@ _SQLITE_AWAY: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or is too busy to write. Whether a request that changes
+    something was carried out is not known: look before you send it again."""
+
+    code = "database_unavailable"
+    hint = "Try again in a few seconds; if it stays, look at the database and its disk."
+    retry_after_s: Final = 5
+
+    def __init__(self) -> None:
+        super().__init__("The database does not answer.")
 
 
 def is_away(error: BaseException | None) -> bool:
@@ -81,3 +95,14 @@ def wait_for_database(
                 time.sleep(_PAUSE_S)
             else:
                 stop.wait(_PAUSE_S)
+
+
+class OutageFilter(logging.Filter):
+    """A database that is away is a line of the log for each request, not a trace."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if is_away(error):
+            record.msg = f"{record.getMessage()}: the database does not answer: {error}"
+            record.args, record.exc_info, record.exc_text = (), None, None
+        return True

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from crewship.domain import errors
+from crewship.web.database import DatabaseUnavailable, is_away
 from crewship.web.requests import current_request_id, shortened, without_tokens
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,9 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """
     set_rollback()
     instance = context["request"].path
+    if is_away(exc):
+        log.warning("the database does not answer at %s: %s", shortened(instance), exc)
+        exc = DatabaseUnavailable()
     if isinstance(exc, errors.CrewshipError):
         return _of_ours(exc, instance)
     if isinstance(exc, Http404):
@@ -128,8 +132,16 @@ def _of_ours(exc: errors.CrewshipError, instance: str) -> Response:
             status, exc.error_code, exc.message, instance, hint=exc.error_hint, extra=exc.extra
         )
     )
-    if isinstance(exc, errors.CapacityExceeded):
+    if isinstance(exc, errors.CapacityExceeded | DatabaseUnavailable):
         response["Retry-After"] = str(exc.retry_after_s)
+    return response
+
+
+def problem_response(exc: DatabaseUnavailable, instance: str) -> HttpResponse:
+    """The same problem for what no view of the API answers."""
+    body = problem_body(503, exc.error_code, exc.message, instance, hint=exc.error_hint)
+    response = JsonResponse(body, status=503, content_type=MEDIA_TYPE)
+    response["Retry-After"] = str(exc.retry_after_s)
     return response
 
 

@@ -28,7 +28,7 @@ MEANINGS = {
     415: "The body is not JSON.",
     429: "Too many requests or starts; `Retry-After` says how long to wait.",
     500: "Our fault; give the operator the `request_id`.",
-    503: "No Docker host, or it has not been heard of for 5 s.",
+    503: "No Docker host, or it has not been heard of for 5 s; or the database does not answer.",
 }
 
 

@@ -67,3 +67,20 @@ def test_a_server_that_is_away_is_unavailable() -> None:
     with client(handler) as api, pytest.raises(Unavailable) as caught:
         api.call("GET", "/me")
     assert caught.value.error_code == "unreachable"
+
+
+DATABASE_AWAY = {"detail": "The database does not answer.", "code": "database_unavailable"}
+
+
+def test_a_question_waits_for_the_servers_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crewship.cli.client.DATABASE_PAUSE_S", 0)
+    answers = iter([httpx.Response(503, json=DATABASE_AWAY), httpx.Response(200, json={"a": 1})])
+    with client(lambda request: next(answers)) as api:
+        assert api.call("GET", "/me") == {"a": 1}
+
+
+def test_a_change_is_not_sent_twice() -> None:
+    answers = iter([httpx.Response(503, json=DATABASE_AWAY)])
+    with client(lambda request: next(answers)) as api, pytest.raises(Refused) as caught:
+        api.call("POST", "/crews/x/provision")
+    assert caught.value.error_code == "database_unavailable"
