@@ -116,7 +116,7 @@ def test_a_fault_in_a_query_stays_a_500(api: Api) -> None:
 
 def _sqlite(code: int) -> OperationalError:
     error, cause = OperationalError("x"), sqlite3.OperationalError("x")
-    cause.sqlite_errorcode = code  # type: ignore[misc]
+    cause.sqlite_errorcode = code
     error.__cause__ = cause
     return error
 
