@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, transaction
@@ -27,12 +27,15 @@ from crewship.engine.running import LogStream
 from crewship.web.news import announce
 from provisioning.agents.agent_script import OURS
 from provisioning.pipeline.output import clean_line
+from provisioning.stored_json import line_sizes
 
 log = logging.getLogger(__name__)
 
 WRITE_S: Final = 0.5
 MAX_LINE: Final = 2000  # characters
 KEPT_LINES: Final = 5000  # of each agent, in the database
+KEPT_BYTES: Final = 4 * 1024 * 1024
+CHUNK_BYTES: Final = 64 * 1024  # of one row
 HEAD_LINES: Final = 1000  # of each agent between two writes
 TAIL_LINES: Final = 1000
 
@@ -169,8 +172,8 @@ class AgentLogs:
                 self._inboxes[agent_id] = inbox
 
     def write(self, lines: Mapping[str, list[str]], at: datetime) -> None:
-        """One chunk for each agent that still exists, without its secrets; chunks beyond
-        KEPT_LINES are gone."""
+        """Chunks for each agent that still exists, without its secrets; those beyond KEPT_LINES
+        and KEPT_BYTES are gone."""
         with transaction.atomic():
             known = Agent.objects.filter(pk__in=lines).only("pk", "name", "sealed_env")
             chunks = []
@@ -179,47 +182,74 @@ class AgentLogs:
                 place = self._places.get(agent_id)
                 if place is None:
                     place = self._places[agent_id] = _Place.read(agent_id)
-                chunks.append(
-                    AgentLogChunk(
-                        agent_id=agent_id,
-                        seq=place.next(len(lines[agent_id])),
-                        lines=masked(agent, lines[agent_id]),
-                        at=at,
-                    )
-                )
+                for part, size in _parts(masked(agent, lines[agent_id])):
+                    seq = place.next(len(part), size)
+                    chunks.append(AgentLogChunk(agent_id=agent_id, seq=seq, lines=part, at=at))
                 if oldest := place.cut():
                     AgentLogChunk.objects.filter(agent_id=agent_id, seq__lt=oldest).delete()
+                    chunks = [c for c in chunks if c.agent_id != agent_id or c.seq >= oldest]
             AgentLogChunk.objects.bulk_create(chunks)
-            announce(*(log_topic(chunk.agent_id) for chunk in chunks))
+            announce(*(log_topic(agent_id) for agent_id in {chunk.agent_id for chunk in chunks}))
+
+
+def _parts(lines: Sequence[str]) -> Iterator[tuple[list[str], int]]:
+    """The lines in rows of at most CHUNK_BYTES, and the bytes of each."""
+    part: list[str] = []
+    size = 0
+    for line in lines:
+        stored, _ = line_sizes(line)
+        if part and size + stored > CHUNK_BYTES:
+            yield part, size
+            part, size = [], 0
+        part.append(line)
+        size += stored
+    if part:
+        yield part, size
+
+
+class _Size(NamedTuple):
+    seq: int
+    lines: int
+    size: int
 
 
 @dataclass(slots=True)
 class _Place:
-    """Which chunks an agent has: the number of lines of each, by seq."""
+    """Which chunks an agent has, and how much is in each."""
 
-    sizes: deque[tuple[int, int]]
-    total: int
+    sizes: deque[_Size]
+    lines: int
+    size: int
     last: int
 
     @classmethod
     def read(cls, agent_id: str) -> _Place:
         rows = AgentLogChunk.objects.filter(agent_id=agent_id).order_by("seq")
-        sizes = deque((seq, len(lines)) for seq, lines in rows.values_list("seq", "lines"))
-        return cls(sizes, sum(size for _, size in sizes), sizes[-1][0] if sizes else 0)
+        place = cls(deque(), 0, 0, 0)
+        for seq, lines in rows.values_list("seq", "lines").iterator(chunk_size=4):
+            place.last = seq - 1
+            place.next(len(lines), sum(line_sizes(str(line))[0] for line in lines))
+        return place
 
-    def next(self, size: int) -> int:
+    def next(self, lines: int, size: int) -> int:
         self.last += 1
-        self.sizes.append((self.last, size))
-        self.total += size
+        self.sizes.append(_Size(self.last, lines, size))
+        self.lines += lines
+        self.size += size
         return self.last
 
     def cut(self) -> int:
-        """The first seq to keep so that KEPT_LINES are left; 0: nothing is to go."""
+        """The first seq to keep so that KEPT_LINES are left, or as many as KEPT_BYTES have; 0:
+        nothing is to go."""
         cut = False
-        while self.total - self.sizes[0][1] >= KEPT_LINES:
-            self.total -= self.sizes.popleft()[1]
+        while len(self.sizes) > 1 and (
+            self.lines - self.sizes[0].lines >= KEPT_LINES or self.size > KEPT_BYTES
+        ):
+            first = self.sizes.popleft()
+            self.lines -= first.lines
+            self.size -= first.size
             cut = True
-        return self.sizes[0][0] if cut else 0
+        return self.sizes[0].seq if cut else 0
 
 
 class Follower:

@@ -13,7 +13,7 @@ from provisioning.agents.backoff import STEADY_S
 from provisioning.pipeline.output import plain
 from provisioning.selectors import current_image
 
-CHUNKS_AT_ONCE = 200
+CHUNKS_AT_ONCE = 16  # of at most 64 KiB, where the watcher of this version wrote them
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.db import Error as DatabaseError
 from django.utils import timezone
 
 from crewship.crews.models import Agent, AgentLogChunk
 from crewship.engine.fake_agents import FakeProcess
-from provisioning.agents.agent_logs import HEAD_LINES, KEPT_LINES, TAIL_LINES, Inbox, shown
+from provisioning.agents.agent_logs import (
+    CHUNK_BYTES,
+    HEAD_LINES,
+    KEPT_BYTES,
+    KEPT_LINES,
+    TAIL_LINES,
+    Inbox,
+    shown,
+)
 from tests.provisioning.agents.conftest import World
 
 
@@ -50,6 +60,30 @@ def test_only_the_last_lines_of_an_agent_are_kept(world: World) -> None:
     for start in range(0, 12_000, 1000):
         world.logs.write({agent.pk: numbered(1000, start)}, timezone.now())
     assert world.log(agent) == numbered(KEPT_LINES, 12_000 - KEPT_LINES)
+
+
+def test_a_flood_of_long_lines_is_bounded_in_bytes(world: World) -> None:
+    agent = world.agent()
+    for start in range(0, 6000, 1000):
+        lines = [f"{n:02000}" for n in range(start, start + 1000)]
+        world.logs.write({agent.pk: lines}, timezone.now())
+    chunks = AgentLogChunk.objects.order_by("seq").values_list("lines", flat=True)
+    sizes = [len(json.dumps(lines)) for lines in chunks]
+    assert max(sizes) <= CHUNK_BYTES + 1024
+    assert KEPT_BYTES * 0.9 < sum(sizes) <= KEPT_BYTES + len(sizes) * 1024
+    assert world.log(agent)[-1] == f"{5999:02000}"
+
+
+def test_a_later_watcher_goes_on_counting_bytes(world: World) -> None:
+    agent = world.agent()
+    for start in range(0, 3000, 1000):
+        world.watch_anew()
+        lines = [f"{n:02000}" for n in range(start, start + 1000)]
+        world.logs.write({agent.pk: lines}, timezone.now())
+    sizes = [
+        len(json.dumps(lines)) for lines in AgentLogChunk.objects.values_list("lines", flat=True)
+    ]
+    assert KEPT_BYTES * 0.9 < sum(sizes) <= KEPT_BYTES + len(sizes) * 1024
 
 
 def test_a_later_watcher_counts_on(world: World) -> None:
