@@ -47,6 +47,9 @@ def _api(data: Path, results: dict[str, Any]) -> None:
 
     status = "/crews/{crew}/provision"
     results["status_vs_bare"] = compare(get(few, status), get(few, "/workspaces"), RUNS).as_dict()
+    noisy = Installation(data, 100, 101)
+    noisy.fill_log()
+    results["status_noisy_vs_quiet"] = compare(get(noisy, status), get(few, status), RUNS).as_dict()
     for name, path in {"status": status, "crews": "/crews", "images": "/cache/images"}.items():
         found = compare(get(many, path), get(few, path), RUNS)
         results[f"{name}_10000_vs_100"] = found.as_dict()
