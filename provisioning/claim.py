@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from cache.hosts import is_alive
@@ -121,6 +121,7 @@ def _claim(job: ProvisionJob, worker: str) -> ProvisionJob:
     workspace = Workspace.objects.select_for_update().get(pk=job.workspace_id)
     if HostLoad.of(job.host).obstacle(workspace) is not None:
         raise StaleJobState("The workspace may not start another job now.")
+    _lead(job)
     Workspace.objects.filter(pk=workspace.pk).update(last_turn_at=Now())
     return advance(
         job,
@@ -139,7 +140,7 @@ def _claim(job: ProvisionJob, worker: str) -> ProvisionJob:
 def _next(host_id: str) -> ProvisionJob | None:
     """The oldest runnable job of the workspace that runs the fewest now; among equals, of the one
     whose last turn is longest ago."""
-    pending = ProvisionJob.objects.filter(host_id=host_id, state=JobState.PENDING, leader=None)
+    pending = _claimable(host_id)
     candidates = list(Workspace.objects.filter(pk__in=pending.values("workspace_id")))
     host = DockerHost.objects.filter(pk=host_id).first() if candidates else None
     if host is None:
@@ -158,6 +159,34 @@ def _next(host_id: str) -> ProvisionJob | None:
     )
     jobs = pending.filter(workspace=turn).select_related("host")
     return jobs.order_by("created_at", "id").first()
+
+
+def _claimable(host_id: str) -> QuerySet[ProvisionJob]:
+    """Pending jobs that wait for none of their own workspace. One that follows a job of another
+    workspace must not wait in that one's line: when its workspace's turn comes first, it leads."""
+    others_line = Q(leader__state=JobState.PENDING) & ~Q(leader__workspace=F("workspace"))
+    pending = ProvisionJob.objects.filter(host_id=host_id, state=JobState.PENDING)
+    return pending.filter(Q(leader=None) | others_line)
+
+
+def _lead(job: ProvisionJob) -> None:
+    """The job leads those that it waited with, within the caller's transaction.
+
+    A rebuild stays as it is and builds afresh by itself. Raises StaleJobState when somebody was
+    quicker. Rows are locked from leader to follower, as where a job ends.
+    """
+    rows = ProvisionJob.objects.select_for_update()
+    if job.leader_id is not None:
+        leader = rows.filter(pk=job.leader_id, state=JobState.PENDING, leader=None).first()
+        if leader is None:
+            raise StaleJobState("The job that this one follows does not wait any more.")
+        if not leader.rebuild:
+            followers = ProvisionJob.objects.filter(leader=leader, state=JobState.PENDING)
+            followers.exclude(pk=job.pk).update(leader=job)
+            ProvisionJob.objects.filter(pk=leader.pk).update(leader=job)
+        ProvisionJob.objects.filter(pk=job.pk, leader=leader).update(leader=None)
+    if rows.filter(pk=job.pk, state=JobState.PENDING, leader=None).first() is None:
+        raise StaleJobState("The job follows another one now.")
 
 
 def _is_shared(host_id: str) -> bool:

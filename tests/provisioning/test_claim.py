@@ -245,3 +245,47 @@ def test_the_texts_of_many_jobs_cost_as_much_as_those_of_one(
     jobs = queue(cast.workspace, 5) + queue(cast.strange_workspace, 5)
     with django_assert_max_num_queries(6):
         waiting_texts(jobs)
+
+
+# -- following a job of another workspace
+
+
+def test_a_follower_does_not_wait_in_its_leaders_line(
+    claim: Any, cast: Cast, queue: Any, make_job: JobMaker
+) -> None:
+    """Both workspaces asked for one image; the leader stands behind others of its own."""
+    Workspace.objects.filter(pk=cast.workspace.pk).update(running_limit=1)
+    [first, leader] = queue(cast.workspace, 2)
+    also = make_job(make_crew(cast.workspace, "also"), leader=leader)
+    follower = make_job(make_crew(cast.strange_workspace, "same"), leader=leader)
+    assert [claim().pk, claim().pk] == [first.pk, follower.pk]
+    for job in (leader, also, follower):
+        job.refresh_from_db()
+    assert follower.leader is None
+    assert [leader.leader, also.leader] == [follower, follower]
+    assert claim() is None
+
+
+def test_a_rebuild_does_not_become_a_follower(
+    claim: Any, cast: Cast, queue: Any, make_job: JobMaker
+) -> None:
+    Workspace.objects.filter(pk=cast.workspace.pk).update(running_limit=1)
+    [first] = queue(cast.workspace, 1)
+    leader = make_job(make_crew(cast.workspace, "afresh"), rebuild=True)
+    follower = make_job(make_crew(cast.strange_workspace, "same"), leader=leader)
+    assert [claim().pk, claim().pk] == [first.pk, follower.pk]
+    leader.refresh_from_db()
+    assert leader.leader is None
+
+
+def test_a_follower_of_its_own_workspace_waits(
+    claim: Any, cast: Cast, queue: Any, make_job: JobMaker
+) -> None:
+    [leader] = queue(cast.workspace, 1)
+    make_job(
+        make_crew(cast.workspace, "same"),
+        leader=leader,
+        created_at=timezone.now() - timedelta(minutes=1),
+    )
+    assert claim().pk == leader.pk
+    assert claim() is None
