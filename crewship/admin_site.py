@@ -14,6 +14,8 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path
 
 from crewship.web.sign_in_limits import refuse_sign_in, sign_in_succeeded
 from crewship.workspaces.models import User
@@ -52,6 +54,21 @@ class CrewshipAdminSite(AdminSite):
     site_title = "Crewship"
     index_title = "Operations, across all workspaces"
     login_form = OperatorLoginForm
+    index_template = "admin/crewship/index.html"
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        from crewship.admin.health import health_page  # its package registers with this site
+
+        return [path("health/", self.admin_view(health_page), name="health"), *super().get_urls()]
+
+    def index(
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # Any: a template's values
+    ) -> TemplateResponse:
+        from crewship.admin.health import index_context
+
+        return super().index(request, {**index_context(), **(extra_context or {})})
 
     def login(
         self,

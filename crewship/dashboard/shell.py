@@ -14,6 +14,8 @@ from crewship.domain.errors import ConfigInvalid, CrewshipError, Forbidden, NotF
 from crewship.domain.roles import Action, may
 from crewship.workspaces.models import Membership
 from crewship.workspaces.scope import Scope
+from provisioning.concerns import what_stops_provisioning
+from provisioning.health import read_hosts
 from provisioning.overview import workspace_badge
 
 TABS = (
@@ -46,6 +48,7 @@ def shell_context(scope: Scope) -> dict[str, Any]:  # Any: Django's own template
         "workspace": scope.workspace,
         "workspaces": [m.workspace for m in memberships.order_by("workspace__slug")],
         "badge": workspace_badge(scope.workspace),
+        "trouble": what_stops_provisioning(read_hosts()),
         "may": {action.value: may(scope.role, action) for action in Action},
         "tabs": [entry for entry in TABS if entry[0] not in _hidden_tabs(scope)],
     }

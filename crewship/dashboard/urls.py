@@ -12,6 +12,7 @@ from crewship.dashboard import (
     invitations,
     members,
     overview,
+    ping,
     sign_in,
     tokens,
     verbs,
@@ -56,6 +57,7 @@ urlpatterns = [
     path("sign-out", sign_in.sign_out, name="sign-out"),
     path("password", sign_in.change_password, name="password"),
     path("invite/<str:secret>", invitations.accept_page, name="invite"),
+    path("ping", ping.ping, name="ping"),
     path("theme", sign_in.choose_theme, name="theme"),
     path("w/<slug:workspace>/", include(of_workspace)),
 ]

@@ -19,7 +19,7 @@ from crewship.domain.roles import Role
 from crewship.workspaces.invitations import invite
 from crewship.workspaces.models import Membership, User, Workspace
 from crewship.workspaces.tokens import make_token
-from provisioning.models import JobEvent, ProvisionJob
+from provisioning.models import JobEvent, ProvisionJob, WorkerProcess
 from provisioning.pipeline.execute import STEPS
 from provisioning.states import EventKind, JobState
 from provisioning.transitions import record
@@ -47,6 +47,13 @@ class Seed:
         self.acme = Workspace.objects.create(slug="acme", name="Acme Robotics")
         self.host = DockerHost.objects.create(
             name="local", platform="linux/amd64", heartbeat_at=self.now + timedelta(days=1)
+        )
+        WorkerProcess.objects.create(
+            name="worker-1",
+            host_name="local",
+            machine="gallery",
+            pid=1,
+            heartbeat_at=self.now + timedelta(days=1),
         )
 
     def fill(self, password: str) -> None:

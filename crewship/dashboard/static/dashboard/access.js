@@ -1,14 +1,17 @@
 // Whether this page still is its reader's. A removed member is told so once, and nothing asks again.
 
+import { answers } from "./connection.js";
+
 let lost = false;
 let asking = null;
 
-/** Asks after a refusal, which may be of one crew only; tells by the event crewship:no-access. */
+/** Asks after a refusal, which may be of one crew only, or of a proxy whose server is away; tells by
+    the event crewship:no-access. */
 export function checkAccess() {
   const { live } = document.body.dataset;
   if (lost || !live) return;
   asking ??= fetch(live)
-    .then(({ status }) => (status === 403 || status === 404) && tell())
+    .then(async ({ status }) => (status === 403 || status === 404) && (await answers()) && tell())
     .catch(() => {}) // offline: whoever asks next sees
     .finally(() => (asking = null));
 }

@@ -1,4 +1,4 @@
-// The header's badge and the overview's rows follow the workspace's event stream.
+// The header's badge, the banner of health and the overview's rows follow the workspace's event stream.
 
 import { Stream } from "./stream.js";
 import { fetchPart, swap } from "./swap.js";
@@ -45,6 +45,7 @@ async function refresh() {
   try {
     const parts = await fetchPart(`${live}?${query}`);
     swap("badge", parts);
+    swap("health", parts);
     for (const id of ids) swap(`row-${id}`, parts);
   } catch {
     for (const id of ids) changed.add(id); // the stream's or the poll's next turn tries again
@@ -64,12 +65,14 @@ document.addEventListener("crewship:no-access", () => {
 if (live) {
   new Stream({
     address: () => events,
-    kinds: ["crew", "gone", "agents", "images"],
+    kinds: ["crew", "gone", "agents", "images", "health"],
     onEvent,
     onDown: () => (polling ??= setInterval(poll, POLL_MS)),
     onUp: () => {
       clearInterval(polling);
       polling = null;
+      // The stream tells of changes: what changed before it was there is in no event.
+      gathering ??= setTimeout(refresh, GATHER_MS);
     },
   });
 }

@@ -1,6 +1,7 @@
 // The log pane: appends events, loads earlier ones, follows, wraps, searches.
 
 import { appendLine } from "./ansi.js";
+import { tell } from "./connection.js";
 import { Follower } from "./follower.js";
 
 const CHUNK_LINES = 200;
@@ -38,7 +39,7 @@ export class Log {
     this.pane.addEventListener("scroll", () => {
       if (this.pane.scrollTop < 200 && this.follower.goesUpByHand) this.loadAll(1);
     }, { signal, passive: true });
-    this.earlier.addEventListener("click", () => this.loadAll(1), { signal });
+    this.earlier.addEventListener("click", async () => (await this.loadEarlier()) || tell(), { signal });
     this.input.addEventListener("input", () => {
       clearTimeout(this.typing);
       this.typing = setTimeout(() => this.find(), 200);

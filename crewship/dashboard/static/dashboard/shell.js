@@ -1,5 +1,6 @@
 // What every page does: menus that close, dialogs that open, ages that stay true.
 
+import "./connection.js"; // first: its listeners come before all others
 import { dropAll, dropSent } from "./editor/draft.js";
 
 if (document.querySelector(".flash.saved")) dropSent();
@@ -85,11 +86,6 @@ export function duration(seconds) {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
 }
-
-// An error's page takes the place of the page that asked; elsewhere a part just stays as it was.
-document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.xhr.status >= 400 && event.detail.target.id === "main") event.detail.shouldSwap = true;
-});
 
 // A form that was sent without a reload: whoever uses the keyboard goes on from the new content.
 document.addEventListener("htmx:afterSwap", (event) => {

@@ -5,6 +5,7 @@
 // would use them up and the seventh request would wait for ever.
 
 import { checkAccess } from "./access.js";
+import { back, doubt } from "./connection.js";
 
 const BACK_OFF_MS = [500, 1000, 2000, 5000, 10000];
 
@@ -18,6 +19,7 @@ export class Stream {
     document.addEventListener("visibilitychange", this.seen);
     this.online = () => this.reconnectNow();
     window.addEventListener("online", this.online);
+    document.addEventListener("crewship:back", this.online);
     document.addEventListener("crewship:no-access", () => this.close(), { once: true });
     if (!document.hidden) this.connect();
   }
@@ -29,6 +31,7 @@ export class Stream {
     this.source = source;
     source.onopen = () => {
       this.failures = 0;
+      back();
       this.onUp();
     };
     source.onerror = () => {
@@ -36,7 +39,10 @@ export class Stream {
       if (source.readyState === EventSource.CLOSED) checkAccess(); // an answer, and a refusing one
       this.disconnect();
       this.failures += 1;
-      if (this.failures > 1) this.onDown();
+      if (this.failures > 1) {
+        this.onDown();
+        doubt();
+      }
       // Not all pages at the same moment, when a server comes back.
       const wait = BACK_OFF_MS[Math.min(this.failures, BACK_OFF_MS.length) - 1] * (0.5 + Math.random());
       this.timer = setTimeout(() => !document.hidden && this.connect(), wait);
@@ -54,6 +60,7 @@ export class Stream {
 
   reconnectNow() {
     if (this.closed || document.hidden) return;
+    if (this.source?.readyState === EventSource.OPEN) return;
     this.disconnect();
     this.connect();
   }
@@ -63,5 +70,6 @@ export class Stream {
     this.disconnect();
     document.removeEventListener("visibilitychange", this.seen);
     window.removeEventListener("online", this.online);
+    document.removeEventListener("crewship:back", this.online);
   }
 }

@@ -27,6 +27,7 @@ function posted(more = {}) {
   return data;
 }
 
+const NOT_OURS = "The answer did not come from this service. What you typed is still here.";
 const SIGNED_OUT = "You are signed out. Open the sign-in page in another tab, then go on here.";
 
 async function askServer(url, options = {}) {
@@ -35,6 +36,18 @@ async function askServer(url, options = {}) {
   if (response.ok) return response;
   if (response.status === 404) throw new Error("The crew is gone, or you have no access to this workspace any more.");
   throw new Error(response.status === 403 ? "You may not edit crews here any more." : `The server answered ${response.status}.`);
+}
+
+// A page in place of a part is some proxy's, whatever its status says.
+async function partOf(response) {
+  const text = await response.text();
+  if (/<html|<body/i.test(text)) throw new Error(NOT_OURS);
+  return text;
+}
+
+async function jsonOf(response) {
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) throw new Error(NOT_OURS);
+  return response.json();
 }
 
 function complain(error) {
@@ -57,7 +70,7 @@ async function check(eager = false) {
   checking?.abort();
   checking = new AbortController();
   const response = await askServer(form.dataset.check, { method: "POST", body: posted(), signal: checking.signal });
-  const found = await response.json();
+  const found = await jsonOf(response);
   refused.hidden = true;
   for (const name of ["findings", "features", "tools"]) fill(name, found[name]);
   show(found);
@@ -115,7 +128,7 @@ async function plan() {
   card.setAttribute("aria-busy", "true");
   try {
     const response = await askServer(form.dataset.plan, { method: "POST", body: posted(), signal: planning.signal });
-    fill("plan", await response.text());
+    fill("plan", await partOf(response));
   } finally {
     card.setAttribute("aria-busy", "false");
   }
@@ -145,7 +158,7 @@ document.getElementById("findings").addEventListener("click", (event) => {
 async function change(more) {
   refused.hidden = true;
   const response = await askServer(form.dataset.change, { method: "POST", body: posted(more) });
-  const changed = await response.json();
+  const changed = await jsonOf(response);
   if (changed.refused) throw new Error(changed.refused);
   panes.get(changed.field).replace(changed.text);
   said.textContent = changed.message;
@@ -166,7 +179,7 @@ form.addEventListener("click", (event) => {
 });
 
 async function openAsk(response) {
-  ask.innerHTML = await (await response).text(); // rendered and escaped by the server
+  ask.innerHTML = await partOf(await response); // rendered and escaped by the server
   ask.showModal();
   ask.querySelector("input, select, button")?.focus();
 }
@@ -206,7 +219,7 @@ function picker(id, url, choose) {
     list.setAttribute("aria-busy", "true");
     const category = dialog.querySelector("input[type=radio]:checked").value;
     const response = await askServer(`${url}?${new URLSearchParams({ q: input.value, category })}`, { signal: latest.signal });
-    list.innerHTML = await response.text(); // rendered and escaped by the server
+    list.innerHTML = await partOf(response); // rendered and escaped by the server
     list.setAttribute("aria-busy", "false");
     const present = new Set([...document.querySelectorAll("#features [data-resource]")].map((row) => row.dataset.resource));
     for (const entry of list.querySelectorAll("[data-resource]")) entry.disabled = present.has(entry.dataset.resource);
