@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from threading import Barrier, Thread
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
-from crewship.crews.models import Crew
+from cache.models import DockerHost
+from crewship.crews.models import Agent, Crew
 from crewship.domain.roles import Role
 from crewship.settings.options import Options
 from crewship.workspaces.limits import LimitReached
 from crewship.workspaces.models import ApiToken, Membership, User
 from crewship.workspaces.services import add_member
 from crewship.workspaces.tokens import make_token
+from provisioning.agents.services import start_agent
 from tests.cast import Cast, make_cast, make_crew
 
 pytestmark = pytest.mark.postgres
@@ -85,3 +89,17 @@ def test_tokens(cast: Cast, set_options: Callable[..., Options]) -> None:
     refused = refused_of(lambda number: make_token(user=cast.bob.user, name=f"token {number}"))
     count = ApiToken.objects.filter(user=cast.bob.user).count()
     assert (count, refused) == (3, AT_ONCE - 2)
+
+
+def test_running_agents(cast: Cast, set_options: Callable[..., Options]) -> None:
+    set_limits(set_options, running_agents_per_workspace=2)
+    DockerHost.objects.create(
+        name="local",
+        engine_id="fake-engine",
+        platform="linux/amd64",
+        heartbeat_at=timezone.now() + timedelta(days=1),
+    )
+    crews = [make_crew(cast.workspace, f"crew-{number}") for number in range(AT_ONCE)]
+    agents = [Agent.objects.create(crew=crew, name="writer", command="true") for crew in crews]
+    refused = refused_of(lambda number: start_agent(agents[number], cast.mona.user))
+    assert (Agent.objects.filter(wants_running=True).count(), refused) == (2, AT_ONCE - 2)
