@@ -111,6 +111,29 @@ def test_live_workers_may_speak_before_the_first_sweep_after_an_outage(
     assert told == ["sweep", pause, grace, "sweep", pause, "sweep", pause]
 
 
+def test_a_database_that_can_only_be_read_is_still_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: the grace of the workers begins when there is room again."""
+    told: list[object] = []
+    stop = Recorder(told)
+    full = [False, True, True, False, False]
+
+    def beat(_self: SchedulerPulse) -> None:
+        if full.pop(0):
+            raise OperationalError("database or disk is full")
+
+    def sweep() -> None:
+        told.append("sweep")
+        if len(full) == 4:
+            raise OperationalError("database or disk is full")
+        stop.set()
+
+    monkeypatch.setattr(SchedulerPulse, "beat", beat)
+    monkeypatch.setattr(module, "sweep_jobs", sweep)
+    module.keep_sweeping(stop)
+    pause, grace = module.SWEEP_S, module.AFTER_OUTAGE_S
+    assert told == ["sweep", pause, pause, pause, grace, "sweep", pause]
+
+
 def test_problems_of_duties_that_are_no_more_are_forgotten() -> None:
     now = timezone.now() - timedelta(days=1)
     UpkeepProblem.objects.create(

@@ -12,7 +12,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import Error as DatabaseError
-from django.db import connection
 
 from cache.upkeep import Kind, Outage, Upkeep, forget_duties
 from catalogs.refresh import keep_fresh
@@ -47,8 +46,9 @@ def keep_sweeping(stop: Event) -> None:
     After an outage of the database it waits first until the workers that live could say so: the
     outage kept their heartbeats back, too.
     """
+    pulse = "scheduler heartbeat"
     duties = {
-        "scheduler heartbeat": SchedulerPulse().beat,
+        pulse: SchedulerPulse().beat,
         "sweep jobs": sweep_jobs,
         "refresh crew hashes": once(refresh_hashes),
     }
@@ -58,7 +58,7 @@ def keep_sweeping(stop: Event) -> None:
     while not stop.is_set():
         try:
             if was_away:
-                connection.ensure_connection()
+                upkeep.attempt(pulse, duties[pulse])  # a write: a full disk lets all reads pass
                 stop.wait(AFTER_OUTAGE_S)
                 was_away = False
             forget_unknown()
