@@ -60,7 +60,8 @@ def _knock_for_work(host: DockerHost) -> None:
     if runnable_exists(host.pk):
         idle = [w for w in live_workers(host.name) if w.job_id is None]
         for _ in range(max(1, len(idle))):  # one message is one worker's
-            knock("sweep")
+            if not knock("sweep"):
+                return  # Redis is away: the next sweep tries again
 
 
 def _take_from_lost_workers() -> None:

@@ -18,7 +18,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -33,9 +33,11 @@ from crewship.domain.durations import duration
 from crewship.domain.errors import ConfigError, EngineError, MiseUnavailable, RegistryError
 from crewship.engine.base import EngineInfo
 from crewship.engine.disk import engine_disk
+from crewship.registry.deadline import Deadline, within
 from crewship.registry.mise import NPM_PINS, MiseSource
 from crewship.registry.npmrc import npm_settings
 from crewship.registry.options import RegistryOptions
+from crewship.registry.sockets import keep_deadlines
 from crewship.settings.options import Options
 from provisioning.toolbox import host_engine, registry_options
 
@@ -160,6 +162,18 @@ def secret_key(data_dir: Path, given: str) -> Iterable[Finding]:
         yield Finding("secret key", OK, "in the data directory, for its owner only")
 
 
+def _ask(method: str, url: str, **options: Any) -> httpx.Response:  # Any: httpx's
+    """The answer, within PATIENCE_S for all of it, its headers and body too.
+
+    Raises httpx.HTTPError, httpx.InvalidURL, OSError, RegistryUnreachable.
+    """
+    headers = options.pop("headers", None)
+    with httpx.Client(timeout=PATIENCE_S, **options) as http:
+        keep_deadlines(http)
+        with within(Deadline(PATIENCE_S)):
+            return http.request(method, url, headers=headers)
+
+
 def server_clock() -> Iterable[Finding]:
     """Only where somebody is logged in: which server is meant is not known otherwise."""
     try:
@@ -169,9 +183,9 @@ def server_clock() -> Iterable[Finding]:
     try:
         # An older server behind TLS answers plain requests with a redirect.
         headers = {"X-Forwarded-Proto": "https"}
-        answer = httpx.get(f"{account.url}/readyz", headers=headers, timeout=PATIENCE_S)
+        answer = _ask("GET", f"{account.url}/readyz", headers=headers)
         ahead = parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
-    except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, RegistryError, KeyError, ValueError) as error:
         hint = "Start it, or `crewship login` to another."
         yield Finding("server", WARNING, f"{account.url} does not answer: {error}", hint)
         return
@@ -197,10 +211,8 @@ def _registry(host: str, known: RegistryOptions) -> Finding:
     name = f"registry {host}"
     where = "" if endpoint.host.endswith(host) else f" at {endpoint.host}"
     try:
-        answer = httpx.get(
-            f"{endpoint.base_url}/v2/", timeout=PATIENCE_S, verify=_trust(known.ca_bundle)
-        )
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        answer = _ask("GET", f"{endpoint.base_url}/v2/", verify=_trust(known.ca_bundle))
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, RegistryError) as error:
         hint = "Needed for what is not on this host yet: check network and proxy, or set a mirror."
         return Finding(name, WARNING, f"can't be reached{where}: {_short(error)}", hint)
     if answer.status_code in (200, 401):
@@ -234,9 +246,7 @@ def _mise_server(source: MiseSource) -> Finding:
     host = urlsplit(url).netloc.rpartition("@")[2]
     hint = "Let this host reach it, or set CREWSHIP_MISE_SOURCE to a path or URL#sha256=."
     try:
-        answer = httpx.head(
-            url, timeout=PATIENCE_S, follow_redirects=True, verify=_trust(npm.ca_bundle)
-        )
+        answer = _ask("HEAD", url, follow_redirects=True, verify=_trust(npm.ca_bundle))
     except (httpx.HTTPError, httpx.InvalidURL, OSError, RegistryError) as error:
         return Finding("mise", WARNING, f"{host} can't be reached: {_short(error)}", hint)
     if answer.status_code >= 500 or (source.kind == "url" and not answer.is_success):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,13 @@ from pytest_httpserver import HTTPServer
 
 from crewship.cli import checkup
 from crewship.cli.finding import Finding
+from crewship.cli.marks import WARNING
 from crewship.devcontainer.policy import Policy
 from crewship.domain.errors import EngineUnreachable
 from crewship.engine.base import EngineInfo
 from crewship.engine.fake import FakeEngine
 from crewship.settings.options import Options, RegistrySettings
+from tests.registry.test_sockets import raw_server
 
 SetOptions = Callable[..., Options]
 
@@ -173,3 +177,22 @@ def test_mise_by_path_must_be_there(set_options: SetOptions, tmp_path: Path) -> 
     for source, word in ((tmp_path / "mise", "ok"), (tmp_path / "other", "broken")):
         assert words(checkup.mise(set_options(mise_source=str(source)))) == {"mise": word}
     assert words(checkup.mise(set_options(mise_source="ftp://x"))) == {"mise": "broken"}
+
+
+def test_a_registry_that_drips_its_headers_is_given_up(
+    set_options: SetOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not stop.wait(0.05):
+            connection.sendall(b"x")
+
+    monkeypatch.setattr(checkup, "PATIENCE_S", 0.5)
+    with raw_server(drip) as host:
+        options = set_options(policy=Policy(publishers=(), registries=(host,)))
+        [finding] = checkup.registries(options)
+        stop.set()
+    assert finding.mark == WARNING
+    assert "did not finish" in finding.text

@@ -326,3 +326,21 @@ def test_nobody_is_called_while_the_host_is_lost(
     DockerHost.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=6))
     sweep()
     assert knocks == []
+
+
+def test_a_redis_that_is_away_is_asked_once_a_sweep(
+    sweep: Any, cast: Cast, make_job: JobMaker, host: DockerHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call may take seconds when it hangs, and lost workers wait for this sweep."""
+    asked: list[str] = []
+
+    def away(job_id: str) -> bool:
+        asked.append(job_id)
+        return False
+
+    monkeypatch.setattr("provisioning.sweep.knock", away)
+    for name in ("one", "two", "three"):
+        beat(name, host.name)
+    make_job(cast.crew)
+    sweep()
+    assert asked == ["sweep"]
