@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -97,25 +98,33 @@ ROWS = (
 
 
 @pytest.fixture(scope="module")
-def scene(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, layout: Path
-) -> Iterator[Scene]:
-    with scene_of(request.param, tmp_path_factory.mktemp("chaos"), layout) as made:
-        yield made
+def scenes(
+    tmp_path_factory: pytest.TempPathFactory, layout: Path
+) -> Iterator[Callable[[str], Scene]]:
+    """The installation of a kind, started when it is first asked for. All stay until the end: to
+    start one is slow, and the rows come in any order."""
+    made: dict[str, Scene] = {}
+    with ExitStack() as stack:
+
+        def scene(kind: str) -> Scene:
+            if kind not in made:
+                folder = tmp_path_factory.mktemp("chaos")
+                made[kind] = stack.enter_context(scene_of(kind, folder, layout))
+            return made[kind]
+
+        yield scene
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("scene", "row"),
+    "row",
     [
-        pytest.param(
-            row.kind, row, id=f"{row.kind}: {row.name}", marks=() if row.short else pytest.mark.long
-        )
+        pytest.param(row, id=f"{row.kind}: {row.name}", marks=() if row.short else pytest.mark.long)
         for row in ROWS
     ],
-    indirect=["scene"],
 )
-def test_all_is_well_again_after(scene: Scene, row: Row) -> None:
+def test_all_is_well_again_after(scenes: Callable[[str], Scene], row: Row) -> None:
+    scene = scenes(row.kind)
     build = row.harm(scene)
     outcome = weathered(scene, build, row.name, row.ends)
     note_result(replace(outcome, commit=current_commit()))
