@@ -16,13 +16,16 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from cache.models import DockerHost, Layer, LayerLease
+from cache.selectors import cache_tag
 from cache.upkeep import Kind, Upkeep
+from crewship.devcontainer.types import LayerKind
 from crewship.domain.errors import CrewshipError
 from crewship.engine.base import Engine
 from provisioning.claim import runnable_exists
 from provisioning.finish import fail, promote_followers
 from provisioning.models import ProvisionJob, ProvisionStart, ScratchContainer
 from provisioning.queue import knock, queue_is_empty
+from provisioning.retire import retire_image
 from provisioning.states import ACTIVE, JobState
 from provisioning.transitions import StaleJobState, advance
 from provisioning.worker_processes import forget_dead_workers, live_workers
@@ -150,14 +153,21 @@ def _remove_container(engine: Engine, row: ScratchContainer) -> None:
 
 def _remove_drafts(engine: Engine, host: DockerHost) -> None:
     running = ProvisionJob.objects.filter(pk=OuterRef("job_id"), state=JobState.RUNNING)
-    drafts = Layer.objects.filter(~Exists(running), Q(image_id="") | Q(kind="final"), host=host)
+    drafts = Layer.objects.filter(
+        ~Exists(running), Q(image_id="") | Q(kind=LayerKind.FINAL), host=host
+    )
     with Upkeep(Kind.DRAFT, host, engine) as upkeep:
         for draft in drafts:
             upkeep.attempt(draft.tag, partial(_remove_draft, engine, draft))
 
 
 def _remove_draft(engine: Engine, draft: Layer) -> None:
+    """A worker that died between tagging and recording left the crew's tag as well."""
+    image = engine.image(draft.tag)
     engine.remove_image(draft.tag)
+    job = ProvisionJob.objects.filter(pk=draft.job_id).first()
+    if image is not None and job is not None and draft.kind == LayerKind.FINAL:
+        retire_image(engine, draft.host, image.image_id, tag=cache_tag(job.config_hash))
     draft.delete()
 
 

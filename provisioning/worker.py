@@ -25,14 +25,13 @@ from crewship.domain.errors import (
     EngineError,
     EngineUnreachable,
 )
-from crewship.engine.base import Engine
 from crewship.web.database import close_connection, is_away, wait_for_database
 from provisioning.emitter import EventEmitter
 from provisioning.faults import FaultPoint, fault_point
 from provisioning.finish import complete, fail
 from provisioning.models import ProvisionJob
-from provisioning.pipeline.context import BuildRequest, BuiltImage
-from provisioning.pipeline.execute import execute
+from provisioning.pipeline.context import BuildRequest, BuiltImage, Tools
+from provisioning.pipeline.execute import drop_draft, execute
 from provisioning.pipeline.output import clean_text
 from provisioning.retire import retire_image
 from provisioning.states import JobState
@@ -146,7 +145,7 @@ def run_job(job: ProvisionJob, stopping: Event) -> None:
             _end_failed(job, CrewshipError("Something went wrong on our side.", code="internal"))
             raise
         emit.flush_all()
-        _end_completed(job, built, tools.engine)
+        _end_completed(job, built, tools)
 
 
 def _request(job: ProvisionJob) -> BuildRequest:
@@ -169,11 +168,13 @@ def _request(job: ProvisionJob) -> BuildRequest:
     )
 
 
-def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None:
+def _end_completed(job: ProvisionJob, built: BuiltImage, tools: Tools) -> None:
+    engine = tools.engine
     fault_point(FaultPoint.BEFORE_JOB_COMPLETION)
     try:
         replaced = wait_for_database(lambda: complete(job, built))
     except StaleJobState:
+        drop_draft(built, tools)
         if wait_for_database(lambda: _ended_here(job)):
             return  # the answer to the first try was lost, not its effect
         log.info("%s was taken away at the end; its image is not recorded", job.pk)
@@ -181,6 +182,7 @@ def _end_completed(job: ProvisionJob, built: BuiltImage, engine: Engine) -> None
         wait_for_database(lambda: retire_image(engine, job.host, image, tag=built.tag))
         return
     fault_point(FaultPoint.AFTER_JOB_COMPLETION)
+    drop_draft(built, tools)
     if replaced:
         old = replaced
         wait_for_database(lambda: retire_image(engine, job.host, old))

@@ -224,3 +224,4 @@ class BuiltImage:
     requirements: Mapping[str, Any]
     provenance: Mapping[str, Any]
     resolved_features: Sequence[Mapping[str, Any]]
+    draft: LayerDraft | None = None  # the image's other name, until all this is recorded

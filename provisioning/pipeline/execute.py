@@ -67,7 +67,16 @@ def execute(request: BuildRequest, tools: Tools) -> BuiltImage:
         requirements=_requirements(context.known_plan, tools.options.policy),
         provenance=_provenance(context),
         resolved_features=_resolved_features(context.known_plan),
+        draft=context.draft,
     )
+
+
+def drop_draft(built: BuiltImage, tools: Tools) -> None:
+    """The image has the crew's tag only; called when our records say how its job ended."""
+    if built.draft is not None:
+        with clean_up(built.draft.tag):
+            tools.engine.remove_image(built.draft.tag)
+            tools.ledger.drop_layer(built.draft)
 
 
 def _requirements(plan: BuildPlan, policy: Policy) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from provisioning.models import ProvisionJob, ScratchContainer
 from provisioning.pipeline.execute import execute
 from provisioning.services import cancel_provision
 from provisioning.states import EventKind, JobState
+from provisioning.sweep import sweep_host
 from provisioning.worker import run_job
 from tests.cast import Cast, make_crew
 from tests.conftest import JobMaker
@@ -341,3 +342,47 @@ def test_a_beating_heart_survives_a_busy_database(
     monkeypatch.setattr(worker.Watchdog, "_mine", lambda _self: Locked())
     with worker.Watchdog(job, Event()):
         assert enough.wait(5)
+
+
+class WorkerDied(BaseException):
+    """Stands for SIGKILL: nothing of ours runs after it."""
+
+
+def _dies_before_the_end_is_recorded(job: ProvisionJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_args: object) -> None:
+        raise WorkerDied
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "complete", dies)
+        with pytest.raises(WorkerDied):
+            run_job(job, Event())
+
+
+def test_an_image_that_a_dead_worker_tagged_is_gone_when_the_next_attempt_tags_its_own(
+    job: ProvisionJob, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies_before_the_end_is_recorded(job, monkeypatch)
+    [left] = kit.engine.image_tags("crewship-cache")
+    # Taken from its worker; what is built the second time is another image.
+    ProvisionJob.objects.update(state=JobState.PENDING, fence=5)
+    kit.engine.publish("debian:bookworm-slim")
+    again = claim_next(job.host_id, "w:2")
+    assert again is not None
+    run_job(again, Event())
+    sweep_host(kit.engine, job.host)
+    again.refresh_from_db()
+    assert again.state == JobState.COMPLETED
+    assert again.image_id != left.image_id
+    assert kit.engine.image(left.image_id) is None
+    assert not Layer.objects.filter(kind="final").exists()
+    assert [t.image_id for t in kit.engine.image_tags("crewship-cache")] == [again.image_id]
+
+
+def test_a_tag_that_a_dead_worker_left_goes_with_a_job_that_does_not_run_again(
+    job: ProvisionJob, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies_before_the_end_is_recorded(job, monkeypatch)
+    ProvisionJob.objects.update(state=JobState.CANCELLED)
+    sweep_host(kit.engine, job.host)
+    assert kit.engine.image_tags("crewship-cache") == []
+    assert not Layer.objects.filter(kind="final").exists()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from provisioning.pipeline.execute import drop_draft
 from tests.provisioning.pipeline.kit import BASE, BASE_PATH, Kit, feature_of, features
 
 THREE = {"features": features(one={}, two={}, three={})}
@@ -21,6 +22,7 @@ def final_config(kit: Kit, tag: str) -> Any:
 
 def test_the_image_stands_under_its_tag(kit: Kit) -> None:
     built = kit.build()
+    drop_draft(built, kit.tools())
     image = kit.engine.image(built.tag)
     assert image is not None
     assert image.image_id == built.image.image_id
