@@ -76,7 +76,7 @@ class Stack:
             command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
         )
         log.close()
-        wait_until(self._is_ready, 180, f"crewship start ({self.data_dir}/start.log)")
+        wait_until(self._is_ready, 280, f"crewship start ({self.data_dir}/start.log)")
 
     def _is_ready(self) -> bool:
         if self._process is None or self._process.poll() is not None:
