@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stack.server import free_port
 from tests.stack.small_disk import SmallDisk, small_disk
 
 pytestmark = pytest.mark.cli
@@ -28,7 +29,7 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def start(data_dir: Path, *, check: bool = True, **env: str) -> subprocess.CompletedProcess[str]:
     program = CREWSHIP if check else WITHOUT_CHECK
     usual = {k: v for k, v in os.environ.items() if not k.startswith(("CREWSHIP_", "DJANGO_"))}
-    argv = [sys.executable, "-c", program, "start", "--bind", "127.0.0.1:18499"]
+    argv = [sys.executable, "-c", program, "start", "--bind", f"127.0.0.1:{free_port()}"]
     return subprocess.run(
         [*argv, "--data-dir", str(data_dir)],
         env={**usual, **env},
