@@ -12,6 +12,7 @@ from crewship.domain.ids import new_host_id
 
 CACHE_REPOSITORY = "crewship-cache"
 LAYER_REPOSITORY = "crewship-layer"
+RETIRED = "retired"  # kind of the layer that names an image of an earlier build
 
 
 class DockerHost(models.Model):

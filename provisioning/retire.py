@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from cache.models import LAYER_REPOSITORY, CachedImage, DockerHost, Layer
+from cache.models import LAYER_REPOSITORY, RETIRED, CachedImage, DockerHost, Layer
 from crewship.domain.errors import EngineError, ImageInUse
 from crewship.engine.base import Engine
 
@@ -34,10 +34,13 @@ def retire_image(engine: Engine, host: DockerHost, image_id: str, *, tag: str = 
             tag=name,
             defaults={
                 "key": "",
-                "kind": "retired",
+                "kind": RETIRED,
                 "label": "image of an earlier build",
                 "image_id": image_id,
                 "job_id": "",
+                # So that it goes before what it stands on, and that one stays until then.
+                "parent_image_id": left.parent_id,
+                "size_bytes": left.size_bytes,
                 "last_used_at": timezone.now(),
             },
         )

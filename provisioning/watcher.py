@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from cache.gc import sweep
+from cache.gc import A_QUARTER
 from cache.hosts import HostNameTaken, beat, note_disks, note_sweep, register_host
 from cache.models import DockerHost
 from cache.presence import reconcile
@@ -35,6 +35,7 @@ from provisioning.agents.actions import AgentActions
 from provisioning.agents.agent_logs import AgentLogs
 from provisioning.agents.keeper import PREFIX, AgentKeeper
 from provisioning.sweep import sweep_host
+from provisioning.sweep_cache import sweep_cache
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class HostWatcher:
             Duty("keep build network", NETWORK_S, self._keep_build_network),
         ]
         self._host_trouble = Outage(log)  # engine, name or database, in the main thread
+        self._budget = Outage(log)
         self._database = Outage(log)  # in the duties' threads
 
     def run(self) -> None:
@@ -187,11 +189,18 @@ class HostWatcher:
             self._presence.wake.set()
 
     def _collect(self, host: DockerHost) -> None:
-        report = sweep(self._engine, host, remove=settings.CREWSHIP.gc.autodelete)
+        autodelete = settings.CREWSHIP.gc.autodelete
+        report = sweep_cache(self._engine, host, remove=autodelete, share=A_QUARTER)
         if report.items:
             done = "removed" if report.removed else "could be removed (AUTODELETE is off)"
             names = ", ".join(item.tag for item in report.items)
-            log.info("cache sweep: %d %s: %s", len(report.items), done, names)
+            freed = report.freed_bytes / 1e6
+            log.info("cache sweep: %d %s, %.0f MB: %s", len(report.items), done, freed, names)
+        if report.over_budget:
+            left = (report.used_bytes - report.freed_bytes * report.removed) / 1e6
+            self._budget.began(f"cache: {left:.0f} MB of ours, over CREWSHIP_CACHE_HIGH_WATER")
+        else:
+            self._budget.over("cache: within its budget again")
         note_sweep(host.pk)
 
     def _look_at_disks(self, host: DockerHost) -> None:

@@ -95,27 +95,37 @@ def gc(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be removed.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also when it is more than half of all.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Remove what no crew uses any more.
 
-    Images and layers that are old enough. Runs on the server's machine, with its data directory
-    and Docker engine, as `manage.py gc` does; it asks no server and needs no login.
+    Images and layers that are old enough, and where ours hold more of the disk than their budget
+    (CREWSHIP_CACHE_HIGH_WATER) what was used least lately. Runs on the server's machine, with its
+    data directory and Docker engine, as `manage.py gc` does; it asks no server and needs no login.
     """
     # Django and Docker: only here does a command of this module need them.
     from crewship.cli.host import swept
 
-    report = swept(remove=not dry_run)
+    report = swept(remove=not dry_run, more_than_half=yes)
     if as_json:
         print_json(report)
         return
     for item in report["items"]:
-        say(f"{item['kind']:6} {size(item['size_bytes']):>9}  {item['tag']}")
+        say(f"{item['kind']:6} {size(item['freed_bytes']):>9}  {item['tag']}")
     for tag in report["kept_in_use"]:
         say(f"kept, a container uses it: {tag}")
-    freed = size(sum(item["size_bytes"] for item in report["items"]))
     done = "removed" if report["removed"] else "could be removed"
-    say(f"{len(report['items'])} {done}, {freed}")
+    say(f"{len(report['items'])} {done}, {size(report['freed_bytes'])}")
+    say(f"{size(report['used_bytes'])} of ours before, {_budget(report)}")
+
+
+def _budget(report: Mapping[str, Any]) -> str:
+    if report["high_bytes"] is None:
+        return "without a budget: the engine's disk is not seen here (CREWSHIP_ENGINE_DISK)"
+    return f"the budget is {size(report['high_bytes'])}"
 
 
 def _still_used(api: Client, error: Refused) -> Refused:

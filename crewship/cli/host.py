@@ -32,15 +32,16 @@ def host_options() -> Options:
     return options
 
 
-def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
-    """One sweep of the image cache, as ``manage.py gc`` does it. Raises EngineUnreachable, and
-    Unavailable where there is no installation."""
+def swept(*, remove: bool, more_than_half: bool) -> dict[str, Any]:  # Any: JSON
+    """One sweep of the image cache, as ``manage.py gc`` does it. Raises EngineUnreachable,
+    TooMuchAtOnce unless it may remove ``more_than_half``, Unavailable where no server is."""
     options = host_options()
     from django.conf import settings
     from django.db import DatabaseError
 
-    from cache.gc import sweep
+    from cache.gc import A_HALF
     from cache.hosts import host_of_engine
+    from provisioning.sweep_cache import sweep_cache
     from provisioning.toolbox import host_engine
 
     database = settings.DATABASES["default"]
@@ -50,16 +51,26 @@ def swept(*, remove: bool) -> dict[str, Any]:  # Any: JSON
     engine = host_engine()
     try:
         host = host_of_engine(options.host_name, engine.info())
-        report = sweep(engine, host, remove=remove, at_once=True)
+        share = None if more_than_half else A_HALF
+        report = sweep_cache(engine, host, remove=remove, at_once=True, share=share)
     except DatabaseError as error:
         raise _no_installation(options) from error
     return {
         "removed": report.removed,
         "items": [
-            {"kind": item.kind, "tag": item.tag, "size_bytes": item.size_bytes}
+            {
+                "kind": item.kind,
+                "tag": item.tag,
+                "size_bytes": item.size_bytes,
+                "freed_bytes": item.freed_bytes,
+            }
             for item in report.items
         ],
         "kept_in_use": report.kept_in_use,
+        "freed_bytes": report.freed_bytes,
+        "used_bytes": report.used_bytes,
+        "high_bytes": report.high_bytes,
+        "low_bytes": report.low_bytes,
     }
 
 

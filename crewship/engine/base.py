@@ -54,6 +54,7 @@ class ImageInfo:
     created_at: str  # RFC 3339
     layer_count: int
     config: ImageConfig
+    parent_id: str = ""  # of the image that a commit stands on; empty where the engine forgot it
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,13 @@ class Engine(AgentEngine, Protocol):
     def tag(self, image_id: str, tag: str) -> None:
         """``tag`` names ``image_id``, whatever it named before."""
 
-    def remove_image(self, reference: str) -> bool:
+    def remove_image(self, reference: str, *, force: bool = True) -> bool:
         """The name (or id) is gone; its parents stay (noprune). False when it was not there.
 
-        A name is removed even while a stopped container uses the image; raises ImageInUse when
-        a running container makes the engine refuse.
+        Without ``force`` a last name that any container uses, stopped ones too, stays and raises
+        ImageInUse: else the image would be left without a name. With it, a name is removed even
+        while a stopped container uses the image; raises ImageInUse when a running container makes
+        the engine refuse.
         """
 
     def import_rootfs(self, tar: Iterable[bytes], tag: str) -> str:

@@ -48,13 +48,13 @@ class DockerImages(DockerClients):
         with engine_errors(f"tagging {image_id} as {tag}"):
             self._quick.tag(image_id, repository, name, force=True)
 
-    def remove_image(self, reference: str) -> bool:
+    def remove_image(self, reference: str, *, force: bool = True) -> bool:
         # force only takes a name away (from an image that a stopped container uses, too); with an
         # id it would remove names that others gave to the image.
         is_id = reference.startswith("sha256:")
         with engine_errors(f"removing image {reference}"):
             try:
-                self._act.remove_image(reference, force=not is_id, noprune=True)
+                self._act.remove_image(reference, force=force and not is_id, noprune=True)
             except NotFound:
                 return False
             except APIError as err:
@@ -122,6 +122,7 @@ def image_info(found: Json) -> ImageInfo:
         size_bytes=found["Size"],
         created_at=found.get("Created") or "",
         layer_count=len((found.get("RootFS") or {}).get("Layers") or ()),
+        parent_id=found.get("Parent") or "",
         config=ImageConfig(
             env=tuple(
                 (key, value)

@@ -120,9 +120,23 @@ class FakeEngine(FakeAgents):
         self._registry[reference] = image
         return image.image_id
 
-    def add_image(self, tag: str, config: ImageConfig | None = None, *, shell: bool = True) -> str:
-        """The host has the image under ``tag``; returns its id."""
-        image = self._state.new_image(config or ImageConfig(), shell=shell)
+    def add_image(
+        self,
+        tag: str,
+        config: ImageConfig | None = None,
+        *,
+        shell: bool = True,
+        parent: str = "",
+        size_bytes: int | None = None,
+    ) -> str:
+        """The host has the image under ``tag``, on the image with the id ``parent``; returns its
+        id. ``size_bytes`` is what the engine says, with all that it stands on."""
+        image = self._state.new_image(
+            config or ImageConfig(),
+            shell=shell,
+            parent=self._state.find_or_raise(parent) if parent else None,
+            size_bytes=size_bytes,
+        )
         return self._state.add(image, tag)
 
     def files(self, reference: str) -> Mapping[str, bytes]:
@@ -179,7 +193,7 @@ class FakeEngine(FakeAgents):
         self._called("tag", image_id=image_id, tag=tag)
         self._state.add(self._state.find_or_raise(image_id), tag)
 
-    def remove_image(self, reference: str) -> bool:
+    def remove_image(self, reference: str, *, force: bool = True) -> bool:
         self._called("remove_image", reference=reference)
         image = self._state.find(reference)
         if image is None:
@@ -189,6 +203,8 @@ class FakeEngine(FakeAgents):
                 raise ImageInUse(f"Image {reference} is in use (fake).")
             if len({tag.rpartition(":")[0] for tag in self._state.tags_of(image)}) > 1:
                 raise ImageInUse(f"Image {reference} is referenced in multiple repositories.")
+        elif not force and self._state.is_last_name_in_use(image):
+            raise ImageInUse(f"A container uses {reference} (fake).")
         self._state.remove(image, reference)
         return True
 

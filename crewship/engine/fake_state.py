@@ -31,6 +31,7 @@ class FakeImage:
     parent_id: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict)
     shell: bool = True
+    size_bytes: int | None = None  # None: by its files
 
 
 @dataclass(eq=False)
@@ -66,6 +67,7 @@ class FakeState:
         parent: FakeImage | None = None,
         changed: bool = True,
         shell: bool = True,
+        size_bytes: int | None = None,
     ) -> FakeImage:
         """As with the real engine no two images are equal: the time of creation is in the id."""
         digest = hashlib.sha256(f"image {next(self._numbers)}".encode()).hexdigest()
@@ -76,6 +78,7 @@ class FakeState:
             parent_id=parent.image_id if parent else "",
             files={**(parent.files if parent else {}), **(files or {})},
             shell=parent.shell if parent else shell,
+            size_bytes=size_bytes,
         )
 
     def snapshot(self, container: FakeContainer, config: ImageConfig) -> FakeImage:
@@ -122,6 +125,7 @@ class FakeState:
             created_at=CREATED_AT,
             layer_count=image.layer_count,
             config=image.config,
+            parent_id=image.parent_id,
         )
 
     def tags_of(self, image: FakeImage) -> tuple[str, ...]:
@@ -144,6 +148,9 @@ class FakeState:
             c.image is image and (c.running.is_set() or not running_only)
             for c in self._containers.values()
         )
+
+    def is_last_name_in_use(self, image: FakeImage) -> bool:
+        return len(self.tags_of(image)) == 1 and self.users(image, running_only=False)
 
     def remove(self, image: FakeImage, reference: str) -> None:
         """Names first; the image itself once it has none, and no child or running container."""
@@ -218,6 +225,8 @@ def _full_tag(reference: str) -> str:
 
 
 def _size(image: FakeImage) -> int:
+    if image.size_bytes is not None:
+        return image.size_bytes
     return PULLED_SIZE_BYTES + sum(map(len, image.files.values()))
 
 

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
 from crewship.domain.errors import SettingsError as SettingsError  # raised here, caught there
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(%|[kMGT]?B)", re.IGNORECASE)
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Part of a disk, or a number of bytes: ``percent`` counts where it is not None."""
+
+    percent: float | None = None
+    size_bytes: int = 0
+
+    def of(self, total_bytes: int | None) -> int | None:
+        """In bytes; None for a part of a disk that is not known."""
+        if self.percent is None:
+            return self.size_bytes
+        return None if total_bytes is None else int(total_bytes * self.percent / 100)
 
 
 def text(name: str, default: str = "") -> str:
@@ -51,6 +70,19 @@ def number(name: str, default: float, *, least: float = 0) -> float:
     if not least <= value < math.inf:
         raise SettingsError(f"{name} is {raw}; the least is {least:g}")
     return value
+
+
+def amount(name: str, default: Amount) -> Amount:
+    """``80%`` of a disk, or a size such as ``50GB`` (powers of 1000)."""
+    raw = text(name)
+    if not raw:
+        return default
+    found = _AMOUNT.fullmatch(raw)
+    if found is None or (found[2] == "%" and float(found[1]) > 100):
+        raise SettingsError(f"{name} is {raw!r}; use 80% or a size such as 50GB")
+    if found[2] == "%":
+        return Amount(percent=float(found[1]))
+    return Amount(size_bytes=int(float(found[1]) * _UNITS[found[2].upper()]))
 
 
 def subnet(name: str, default: str) -> IPv4Network:

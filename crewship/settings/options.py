@@ -17,7 +17,10 @@ from crewship.devcontainer.policy import Policy
 from crewship.domain.data_dir import writing_in
 from crewship.domain.errors import SettingsError
 from crewship.settings import env
+from crewship.settings.env import Amount
 
+_HIGH_WATER = Amount(percent=80)
+_LOW_WATER = Amount(percent=60)
 _SUBNETS = IPv4Network("10.213.0.0/16")
 
 
@@ -53,6 +56,9 @@ class GcOptions:
     interval_s: int = 1800
     floor_s: int = 300  # no image younger than this is ever removed
     layer_keep_s: int = 7 * 86400  # how long a layer that no image stands on is kept
+    # Of what we made: above the one, the least recently used go until it is down to the other.
+    high_water: Amount = _HIGH_WATER
+    low_water: Amount = _LOW_WATER
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +205,18 @@ def _limit(name: str, least: int) -> int | None:
 
 def _read_gc() -> GcOptions:
     usual = GcOptions()
+    high = env.amount("CREWSHIP_CACHE_HIGH_WATER", usual.high_water)
+    low = env.amount("CREWSHIP_CACHE_LOW_WATER", usual.low_water)
+    same_kind = (high.percent is None) == (low.percent is None)
+    if same_kind and (low.percent or low.size_bytes) > (high.percent or high.size_bytes):
+        raise SettingsError("CREWSHIP_CACHE_LOW_WATER is above CREWSHIP_CACHE_HIGH_WATER")
     return GcOptions(
         autodelete=env.flag("CREWSHIP_CACHE_GC_AUTODELETE", usual.autodelete),
         interval_s=env.integer("CREWSHIP_CACHE_GC_INTERVAL", usual.interval_s, least=1),
         floor_s=env.integer("CREWSHIP_CACHE_GC_FLOOR", usual.floor_s),
         layer_keep_s=env.integer("CREWSHIP_LAYER_KEEP", usual.layer_keep_s),
+        high_water=high,
+        low_water=low,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from cache import gc
 from cache.gc import image_candidates, layer_candidates, sweep
 from cache.models import CachedImage, DockerHost, Layer, LayerLease, UpkeepProblem
 from crewship.crews.models import Agent, Crew
@@ -118,6 +119,18 @@ def test_the_floor_is_a_setting(
     assert not image_candidates(host).exists()
 
 
+def after_the_listing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    real = gc._chosen
+
+    def choose(*args: Any) -> Any:
+        chosen = real(*args)
+        assert chosen
+        happens()
+        return chosen
+
+    monkeypatch.setattr(gc, "_chosen", choose)
+
+
 def test_an_image_linked_in_the_last_moment_is_kept(
     engine: FakeEngine,
     host: DockerHost,
@@ -126,16 +139,9 @@ def test_an_image_linked_in_the_last_moment_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between the listing and the removal a provision hits the image."""
-    candidates = image_candidates(host)
-    monkeypatch.setattr("cache.gc.layer_candidates", lambda _host: [])
-    listed = list(candidates)
-    Crew.objects.filter(pk=cast.crew.pk).update(cached_image=TAG)
-    from cache import gc
-
-    report = gc.SweepReport(removed=True)
-    for record in listed:
-        gc._sweep_image(engine, record, report)
-    assert report.items == []
+    crew = Crew.objects.filter(pk=cast.crew.pk)
+    after_the_listing(monkeypatch, lambda: crew.update(cached_image=TAG))
+    assert sweep(engine, host, remove=True).items == []
     assert TAG in tags(engine)
 
 
@@ -224,9 +230,8 @@ def test_a_layer_taken_up_in_the_last_moment_is_kept(
     engine: FakeEngine, host: DockerHost, make_layer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer = make_layer("k1")
-    listed = layer_candidates(host)
-    Layer.objects.update(last_used_at=timezone.now())
-    monkeypatch.setattr("cache.gc.layer_candidates", lambda _host: listed)
+    used = timezone.now()
+    after_the_listing(monkeypatch, lambda: Layer.objects.update(last_used_at=used))
     assert sweep(engine, host, remove=True).items == []
     assert Layer.objects.filter(pk=layer.pk).exists()
     assert layer.tag in tags(engine)
@@ -246,8 +251,10 @@ def test_what_the_engine_fails_to_remove_stops_only_itself(
     engine: FakeEngine, host: DockerHost, image: CachedImage, make_layer: Any
 ) -> None:
     layers = [make_layer(key) for key in ("k1", "k2")]
-    for _ in range(2):  # the image, and the first layer
+    for _ in range(2):  # the layer that was used least lately goes first, the image last
         engine.fail_next("remove_image", EngineError("driver failed"))
+    Layer.objects.filter(pk=layers[0].pk).update(last_used_at=timezone.now() - WEEK * 2)
+    CachedImage.objects.update(last_used_at=timezone.now() - WEEK * 3)
     report = sweep(engine, host, remove=True)
     assert [item.tag for item in report.items] == [layers[1].tag]
     assert CachedImage.objects.get().deleting_at is None
@@ -268,7 +275,7 @@ def test_a_layer_stays_in_the_records_when_the_engine_goes_away(
         engine.unreachable = True
         raise EngineUnreachable("gone")
 
-    monkeypatch.setattr(engine, "remove_image", lambda _tag: go_away())
+    monkeypatch.setattr(engine, "remove_image", lambda _tag, **_: go_away())
     with pytest.raises(EngineUnreachable):
         sweep(engine, host, remove=True)
     assert Layer.objects.filter(tag=layer.tag, image_id=layer.image_id).exists()

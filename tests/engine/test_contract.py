@@ -37,6 +37,29 @@ class TestImages:
     def test_info_names_a_linux_platform(self, any_engine: Engine) -> None:
         assert any_engine.info().platform.startswith("linux/")
 
+    def test_without_force_a_last_name_that_a_container_uses_stays(self, bench: Bench) -> None:
+        image_id = bench.commit(bench.container(), "used")
+        bench.engine.create_container(
+            ContainerSpec(name=f"{bench.prefix}-stopped", image=bench.tag("used"))
+        )
+        try:
+            bench.engine.tag(image_id, bench.tag("other"))
+            assert bench.engine.remove_image(bench.tag("other"), force=False)
+            with pytest.raises(ImageInUse):
+                bench.engine.remove_image(bench.tag("used"), force=False)
+            assert bench.engine.image(bench.tag("used")) is not None
+        finally:
+            bench.engine.remove_container(f"{bench.prefix}-stopped")
+        assert bench.engine.remove_image(bench.tag("used"), force=False)
+        assert bench.engine.image(image_id) is None
+
+    def test_a_committed_image_knows_what_it_stands_on(self, bench: Bench) -> None:
+        image_id = bench.commit(bench.container(), "child")
+        found, base = bench.engine.image(image_id), bench.engine.image(BASE_IMAGE)
+        assert found is not None
+        assert base is not None
+        assert found.parent_id == base.image_id
+
     def test_it_answers_a_ping(self, any_engine: Engine) -> None:
         any_engine.ping()
 

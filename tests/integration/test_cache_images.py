@@ -64,7 +64,7 @@ def test_the_sweeper_reports_first_and_removes_when_told(
         no_floor = {"CREWSHIP_CACHE_GC_FLOOR": "0"}
         assert orphan in stack.manage("gc", "--dry-run", **no_floor)
         assert orphan in _tags(docker_client)
-        swept = stack.manage("gc", **no_floor)
+        swept = stack.manage("gc", "--yes", **no_floor)
         assert orphan in swept
         assert kept not in swept
         left = _tags(docker_client)
