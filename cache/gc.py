@@ -258,8 +258,9 @@ def remove_marked(engine: Engine, record: CachedImage) -> bool:
     with transaction.atomic():
         # Only what says that very image: a build may have put a new one under the tag meanwhile.
         of_it = {"host": record.host, "tag": record.tag, "image_id": record.image_id}
-        HostImage.objects.filter(**of_it).delete()
+        # In the order in which a build's end writes them.
         CachedImage.objects.filter(**of_it, deleting_at__isnull=False).delete()
+        HostImage.objects.filter(**of_it).delete()
     return True
 
 

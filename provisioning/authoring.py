@@ -12,6 +12,7 @@ from django.db import transaction
 from crewship.crews.models import Crew
 from crewship.crews.services import create_crew, update_crew
 from crewship.domain.errors import CrewshipError, Problem
+from crewship.workspaces.limits import lock_workspace
 from crewship.workspaces.models import User, Workspace
 from provisioning.models import ProvisionJob
 from provisioning.services import cancel_provision, request_provision
@@ -44,7 +45,9 @@ def save_crew(place: Workspace | Crew, values: Mapping[str, Any], *, actor: User
         before = None
     else:
         before = Crew.objects.filter(pk=place.pk).values("config_hash", "auto_provision").first()
-        crew, warnings = update_crew(place, values)
+        with transaction.atomic():
+            lock_workspace(place.workspace)  # a caller's transaction may go on to a start
+            crew, warnings = update_crew(place, values)
     same = {"config_hash": crew.config_hash, "auto_provision": True}
     if not crew.auto_provision or crew.config_hash is None or crew.cached_image or before == same:
         return Saved(crew, warnings)
@@ -61,7 +64,7 @@ def save_crew(place: Workspace | Crew, values: Mapping[str, Any], *, actor: User
 def _provision_newest(crew: Crew, actor: User | None) -> ProvisionJob | None:
     """The crew's active job is one of its present config. A refused start (CrewshipError) leaves
     the job of the older config as it is."""
-    Workspace.objects.select_for_update().get(pk=crew.workspace_id)  # as every start, so first
+    lock_workspace(crew.workspace)
     active = ProvisionJob.objects.filter(crew=crew, state__in=ACTIVE).first()
     if active is not None:
         if active.config_hash == crew.config_hash:

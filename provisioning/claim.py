@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from cache.hosts import is_alive
 from cache.models import DockerHost
+from crewship.workspaces.limits import lock_workspace
 from crewship.workspaces.models import Workspace
 from provisioning.models import ProvisionJob
 from provisioning.states import ACTIVE, JobState
@@ -118,7 +119,9 @@ def waiting_texts(jobs: Iterable[ProvisionJob]) -> Mapping[str, str]:
 @transaction.atomic
 def _claim(job: ProvisionJob, worker: str) -> ProvisionJob:
     # Two workers that see room for one must not both use it: the workspace's row is the turnstile.
-    workspace = Workspace.objects.select_for_update().get(pk=job.workspace_id)
+    workspace = job.workspace
+    lock_workspace(workspace)
+    workspace.refresh_from_db()
     if HostLoad.of(job.host).obstacle(workspace) is not None:
         raise StaleJobState("The workspace may not start another job now.")
     _lead(job)

@@ -12,7 +12,9 @@ from crewship.crews.models import Crew
 from crewship.domain.errors import Conflict
 from crewship.web.news import announce
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import lock_workspace
 from crewship.workspaces.models import Workspace
+from provisioning.finish import lock_crews_around
 from provisioning.models import AgentVolume
 from provisioning.services import cancel_provision
 from provisioning.states import ACTIVE
@@ -38,7 +40,8 @@ def delete_crew(crew: Crew, *, volumes: Volumes | None = None) -> None:
     Raises VolumesExist, with their names as ``volumes``, while there are any and nothing was said.
     """
     with transaction.atomic():
-        Workspace.objects.select_for_update().get(pk=crew.workspace_id)  # no start in between
+        lock_workspace(crew.workspace)  # no start in between
+        lock_crews_around([crew.pk])
         kept = AgentVolume.objects.filter(crew_id=crew.pk, delete_at=None)
         if volumes is None:
             _refuse_if_any(kept.values_list("name", flat=True))
@@ -55,8 +58,9 @@ def delete_workspace(workspace: Workspace) -> None:
     """The workspace and all that is in it are gone; active jobs are cancelled first, so that
     their workers stop and other workspaces' jobs that followed them go on. Raises VolumesExist
     while a crew has volumes: what becomes of them is said crew by crew."""
-    Workspace.objects.select_for_update().get(pk=workspace.pk)  # no start comes in between
+    lock_workspace(workspace)  # no start comes in between
     crews = Crew.objects.filter(workspace=workspace)
+    lock_crews_around(crews.values_list("pk", flat=True))
     volumes = AgentVolume.objects.filter(crew_id__in=crews.values("pk"), delete_at=None)
     _refuse_if_any(
         volumes.values_list("name", flat=True),

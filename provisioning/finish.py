@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
@@ -12,6 +13,7 @@ from cache.models import CachedImage
 from cache.selectors import find_hit
 from cache.services import record_image, touch_image
 from crewship.crews.models import Agent, Crew
+from crewship.crews.services import lock_crews
 from crewship.domain.errors import CrewshipError
 from provisioning.agents.wishes import wish_started
 from provisioning.faults import FaultPoint, fault_point
@@ -20,7 +22,7 @@ from provisioning.pipeline.context import BuiltImage
 from provisioning.pipeline.output import clean_text
 from provisioning.queue import knock
 from provisioning.states import EventKind, JobState
-from provisioning.transitions import advance, record
+from provisioning.transitions import StaleJobState, advance, record
 
 
 @transaction.atomic
@@ -32,6 +34,7 @@ def complete(job: ProvisionJob, built: BuiltImage) -> str | None:
     Raises StaleJobState (and records nothing) when the job was taken away meanwhile.
     """
     old = CachedImage.objects.filter(host=job.host, tag=built.tag).first()
+    locked = lock_crews_around([job.crew_id])
     advance(
         job,
         JobState.COMPLETED,
@@ -57,9 +60,19 @@ def complete(job: ProvisionJob, built: BuiltImage) -> str | None:
     if linked and job.refresh:
         meant = Agent.objects.filter(crew_id=job.crew_id, wants_running=True)
         wish_started(meant, job.host.name)
-    for follower in job.followers.filter(state=JobState.PENDING):
+    # One that came since the crews were locked is served by the sweep, within seconds.
+    for follower in job.followers.filter(state=JobState.PENDING, crew__in=locked):
         _complete_follower(follower, image)
     return old.image_id if old and old.image_id != image.image_id else None
+
+
+def lock_crews_around(crew_ids: Iterable[str]) -> set[str]:
+    """These crews, and those whose jobs wait for one of theirs, are nobody else's until the
+    transaction ends: before any job is, since what ends a job links crews to its image. Returns
+    the ids of those that exist."""
+    ids = set(crew_ids)
+    followers = ProvisionJob.objects.filter(leader__crew__in=ids, state=JobState.PENDING)
+    return lock_crews({*ids, *followers.order_by().values_list("crew_id", flat=True)})
 
 
 def _link(job: ProvisionJob, image: CachedImage) -> bool:
@@ -106,17 +119,19 @@ def fail(
     followers = list(job.followers.filter(state=JobState.PENDING))
     advance(job, JobState.FAILED, guard=guard, data=about, **fields)
     for follower in followers:
-        advance(follower, JobState.FAILED, data=about, leader=None, **fields)
+        with suppress(StaleJobState):  # cancelled in this moment
+            advance(follower, JobState.FAILED, data=about, leader=None, **fields)
 
 
-def promote_followers(job: ProvisionJob) -> None:
+def promote_followers(job: ProvisionJob, locked: set[str]) -> None:
     """Followers of a job that ended without an image go on: the oldest leads, the rest follow it.
 
-    Within the caller's transaction; the new leader's knock goes out on commit.
+    Within the caller's transaction, which holds the crews ``locked`` (``lock_crews_around``); the
+    sweep sees to followers of other crews. The new leader's knock goes out on commit.
     """
     followers = list(
-        ProvisionJob.objects.select_for_update()
-        .filter(leader=job, state=JobState.PENDING)
+        ProvisionJob.objects.select_for_update(no_key=True)
+        .filter(leader=job, state=JobState.PENDING, crew__in=locked)
         .order_by("created_at", "id")
     )
     if not followers:

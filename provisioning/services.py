@@ -19,8 +19,9 @@ from crewship.crews.services import crew_hash, crew_spec, lock_crew
 from crewship.devcontainer.types import CrewSpec
 from crewship.domain.errors import CapacityExceeded, ConfigError, ConfigInvalid, Conflict
 from crewship.workspaces.audit import AuditAction, note
+from crewship.workspaces.limits import lock_workspace
 from crewship.workspaces.models import User, Workspace
-from provisioning.finish import promote_followers
+from provisioning.finish import lock_crews_around, promote_followers
 from provisioning.models import ProvisionJob, ProvisionStart
 from provisioning.queue import knock
 from provisioning.states import ACTIVE, EventKind, JobState
@@ -69,8 +70,9 @@ def request_provision(
     host = healthy_host()
     with transaction.atomic():
         # One request at a time for a workspace: counting starts and making one is one act.
-        workspace = Workspace.objects.select_for_update().get(pk=crew.workspace_id)
+        lock_workspace(crew.workspace)
         crew = lock_crew(crew)
+        workspace = crew.workspace
         _refuse_if_active(crew)
         _refuse_above_rate(workspace)
         job = _start(crew, spec, host, actor, Way(rebuild or refresh, refresh))
@@ -159,7 +161,7 @@ def _start(
 
 def _leader(host: DockerHost, config_hash: str) -> ProvisionJob | None:
     """The active job that builds this very hash now, for a new job to follow."""
-    active = ProvisionJob.objects.select_for_update().filter(
+    active = ProvisionJob.objects.select_for_update(no_key=True).filter(
         host=host, config_hash=config_hash, state__in=ACTIVE, leader=None
     )
     return active.order_by("created_at", "id").first()
@@ -188,14 +190,16 @@ def cancel_provision(crew: Crew, *, message: str = "cancelled") -> ProvisionJob 
     The job's worker sees it within a second and kills its container. Idempotent.
     """
     with transaction.atomic():
-        job = ProvisionJob.objects.select_for_update().filter(crew=crew, state__in=ACTIVE).first()
+        locked = lock_crews_around([crew.pk])
+        rows = ProvisionJob.objects.select_for_update(no_key=True)
+        job = rows.filter(crew=crew, state__in=ACTIVE).first()
         if job is None:
             return None
         try:
             advance(job, JobState.CANCELLED, finished_at=timezone.now(), message=message)
         except StaleJobState:
             return None  # it ended in this moment
-        promote_followers(job)
+        promote_followers(job, locked)
         note(
             AuditAction.PROVISION_CANCELLED,
             crew,

@@ -22,7 +22,7 @@ from crewship.devcontainer.types import LayerKind
 from crewship.domain.errors import CrewshipError
 from crewship.engine.base import Engine
 from provisioning.claim import runnable_exists
-from provisioning.finish import fail, promote_followers
+from provisioning.finish import fail, lock_crews_around, promote_followers
 from provisioning.models import ProvisionJob, ProvisionStart, ScratchContainer
 from provisioning.queue import knock, queue_is_empty
 from provisioning.retire import retire_image
@@ -117,7 +117,8 @@ def _free_orphans() -> None:
 
 @transaction.atomic
 def _free_followers(leader_id: str) -> None:
-    promote_followers(ProvisionJob.objects.get(pk=leader_id))
+    leader = ProvisionJob.objects.get(pk=leader_id)
+    promote_followers(leader, lock_crews_around([leader.crew_id]))
 
 
 def sweep_host(engine: Engine, host: DockerHost) -> None:

@@ -70,7 +70,9 @@ def update_agent(agent: Agent, values: Mapping[str, Any], *, actor_role: Role) -
 def lock_agent(agent: Agent) -> Agent:
     """The agent as it is now, nobody else's until the transaction ends; NotFound when it was
     deleted meanwhile."""
-    rows = Agent.objects.select_for_update(of=("self",)).select_related("crew__workspace")
+    rows = Agent.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "crew__workspace"
+    )
     locked = rows.filter(pk=agent.pk).first()
     if locked is None:
         raise NotFound(

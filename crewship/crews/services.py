@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -98,8 +98,9 @@ def spec_with(crew: Crew, values: Mapping[str, Any]) -> CrewSpec | None:
 
 def lock_crew(crew: Crew) -> Crew:
     """The crew as it is now, nobody else's until the transaction ends; NotFound when it was
-    deleted meanwhile."""
-    rows = Crew.objects.select_for_update().select_related("workspace")
+    deleted meanwhile. Who needs the workspace's lock, too, takes that one first."""
+    # Only the crew's row: the join would lock the workspace after it, the wrong way round.
+    rows = Crew.objects.select_for_update(of=("self",), no_key=True).select_related("workspace")
     locked = rows.filter(pk=crew.pk).first()
     if locked is None:
         raise NotFound(
@@ -108,6 +109,13 @@ def lock_crew(crew: Crew) -> Crew:
             hint="List the workspace's crews: this one is gone.",
         )
     return locked
+
+
+def lock_crews(ids: Iterable[str]) -> set[str]:
+    """The crews of these ids are nobody else's until the transaction ends; those that still exist.
+    For an act on several: one after the other, in another order, would be a deadlock."""
+    rows = Crew.objects.select_for_update(no_key=True).filter(pk__in=set(ids))
+    return set(rows.order_by("pk").values_list("pk", flat=True))
 
 
 def _save(crew: Crew, values: Mapping[str, Any]) -> tuple[Crew, tuple[Problem, ...]]:

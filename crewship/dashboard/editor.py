@@ -30,7 +30,7 @@ from crewship.devcontainer.config import MAX_TEXT_BYTES
 from crewship.devcontainer.newlines import to_lf
 from crewship.domain.errors import ConfigError, ConfigInvalid, Conflict
 from crewship.domain.roles import Action
-from crewship.workspaces.models import Workspace
+from crewship.workspaces.limits import lock_workspace
 from crewship.workspaces.scope import Scope
 from provisioning.authoring import Saved, save_crew
 from provisioning.deletion import Volumes, delete_crew
@@ -127,7 +127,7 @@ def _stored(scope: Scope, crew: Crew, values: dict[str, Any], seen: str) -> Save
     if crew._state.adding:
         return save_crew(scope.workspace, values, actor=scope.user)
     # The workspace first, as whoever starts a provision: the other way round may deadlock.
-    Workspace.objects.select_for_update().get(pk=scope.workspace.pk)
+    lock_workspace(scope.workspace)
     locked = lock_crew(crew)
     if state_of(locked) != seen:
         raise EditedMeanwhile("Somebody else saved this crew while you were editing it.")

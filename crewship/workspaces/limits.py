@@ -27,6 +27,11 @@ def refuse_beyond(limit: int, count: int, what: str, *, of: str) -> None:
 
 
 def lock_workspace(workspace: Workspace) -> None:
-    """Nobody else counts or adds something in the workspace until the transaction ends. Taken
-    before the lock on a crew or an agent, everywhere."""
+    """Nobody else counts or adds something in the workspace until the transaction ends.
+
+    Locks are taken in one order everywhere, so that no two transactions wait for each other:
+    workspace, crews (by id), jobs (a leader before its followers), cached images, agents (by id).
+    With ``no_key`` a row that refers to a locked one can be written all the same (the audit
+    trail's, a job's event): what refers to a row takes a lock on it as well.
+    """
     Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)

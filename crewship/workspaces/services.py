@@ -139,8 +139,7 @@ def note_member(
 
 
 def _keep_an_owner(membership: Membership) -> None:
-    owners = Membership.objects.select_for_update().filter(
-        workspace_id=membership.workspace_id, role=Role.OWNER
-    )
+    lock_workspace(membership.workspace)  # two owners can't both be the one who may go
+    owners = Membership.objects.filter(workspace_id=membership.workspace_id, role=Role.OWNER)
     if not owners.exclude(pk=membership.pk).exists():
         raise Conflict("A workspace keeps its last owner.", code="last_owner")

@@ -175,7 +175,9 @@ class AgentLogs:
         """Chunks for each agent that still exists, without its secrets; those beyond KEPT_LINES
         and KEPT_BYTES are gone."""
         with transaction.atomic():
-            known = Agent.objects.filter(pk__in=lines).only("pk", "name", "sealed_env")
+            known = (
+                Agent.objects.filter(pk__in=lines).only("pk", "name", "sealed_env").order_by("pk")
+            )
             chunks = []
             for agent in known:
                 agent_id = agent.pk

@@ -124,7 +124,7 @@ def restart_agents(crew: Crew) -> RestartReport:
     with transaction.atomic():
         crew = lock_crew(crew)
         meant = Agent.objects.filter(crew=crew, wants_running=True)
-        agents = list(meant.select_for_update().order_by("pk"))
+        agents = list(meant.select_for_update(no_key=True).order_by("pk"))
         if current_image(crew) is None:
             return RestartReport(0, tuple(_failed(agent, NO_IMAGE) for agent in agents))
         wish_started(meant, host.name)

@@ -121,10 +121,10 @@ def test_a_job_that_cannot_be_handled_stops_only_itself(
     ]
     real = getattr(module, part)
 
-    def break_one(job: ProvisionJob) -> None:
+    def break_one(job: ProvisionJob, *rest: Any) -> None:
         if job in (bad, leaders[0]):
             raise KeyError("state")
-        real(job)
+        real(job, *rest)
 
     monkeypatch.setattr(module, part, break_one)
     sweep()
