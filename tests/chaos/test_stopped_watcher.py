@@ -101,24 +101,27 @@ def test_every_place_says_it_within_10_s(
         "crewship doctor": lambda: doctor(own_stack).get(f"host {host}") == "broken",
     }
     assert not any(says() for says in places.values())
-    took: dict[str, float] = {}
+    asked: dict[str, float] = {}
+    told: dict[str, float] = {}
     with stopped(own_stack) as began:
 
         def first_time(name: str) -> None:
-            """When the first look began that saw it; doctor's looks at registries take seconds."""
-            while name not in took and time.monotonic() - began < TIDY_S:
-                asked = time.monotonic() - began
+            """When the first look that saw it began, and when it ended: doctor's takes seconds,
+            since it also waits for registries."""
+            while name not in told and time.monotonic() - began < TIDY_S:
+                asked[name] = time.monotonic() - began
                 if places[name]():
-                    took[name] = asked
+                    told[name] = time.monotonic() - began
 
         with ThreadPoolExecutor(len(places)) as pool:
             list(pool.map(first_time, places))
         assert httpx.get(f"{own_stack.url}/readyz").status_code == 200
-    assert took.keys() == places.keys()
+    assert told.keys() == places.keys()
     with capsys.disabled():
-        for name, seconds in took.items():
-            sys.stdout.write(f"\nstopped watcher: {name} says it after {seconds:.1f} s")
-    assert max(took.values()) <= WITHIN_S
+        for name in places:
+            times = f"asked after {asked[name]:.1f} s says it after {told[name]:.1f} s"
+            sys.stdout.write(f"\nstopped watcher: {name}, {times}")
+    assert max(asked.values()) <= WITHIN_S
     wait_until(provisions, TIDY_S, "it goes on")
     assert BANNER not in signed_in.get("/w/acme/").text
 
