@@ -27,6 +27,7 @@ def running_gallery(data_dir: Path, password: str) -> Iterator[str]:
         "CREWSHIP_REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
         "CREWSHIP_ANONYMOUS_REQUESTS_PER_MINUTE": "100000",
         "CREWSHIP_USER_REQUESTS_PER_MINUTE": "100000",
+        "CREWSHIP_TOKENS_PER_USER": "1000",
         "CREWSHIP_LOG_LEVEL": "WARNING",
     }
     manage = [sys.executable, str(PROJECT / "manage.py")]
