@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 LOOK_S = 5  # how long the worker waits for a message, or for its horse, before it says it lives
 CONNECT_S = 2.0
+ANSWER_S = LOOK_S + 3.0  # longer than a message is waited for: silence until then is no fault
 
 
 def worker_connection(url: str) -> Redis:
@@ -45,6 +46,9 @@ def worker_connection(url: str) -> Redis:
     return Redis.from_url(
         url,
         socket_connect_timeout=CONNECT_S,
+        # Not left to RQ, which sets it for connections that are made later: the first one, which
+        # is used again and again, would keep the client's own 5 s and fail while a worker idles.
+        socket_timeout=ANSWER_S,
         retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     )
 
@@ -112,7 +116,7 @@ class ProvisionWorker(Worker):
     @property
     def connection_timeout(self) -> int:
         """Of each answer of Redis: one that hangs must not keep the worker from its heartbeat."""
-        return LOOK_S + 3
+        return int(ANSWER_S)
 
     def beat(self) -> None:
         """The database says that this process lives. Without threads, and with a connection of
