@@ -9,6 +9,7 @@ from pathlib import Path
 
 from provisioning.faults import FaultPoint
 from tests.chaos.scene import PATIENCE_S, WORKERS, Build, Scene, is_at_work
+from tests.stack.redis import servers_at
 from tests.stack.server import wait_until
 
 STOPPED_S = 60.0
@@ -167,10 +168,11 @@ def _redis_socket(scene: Scene) -> Path:
 
 
 def _kill_redis(scene: Scene) -> None:
-    [server] = scene.stack.pids("redis.sock")
+    path = _redis_socket(scene)
+    [server] = servers_at(path)
     os.kill(server, signal.SIGKILL)
     wait_until(
-        lambda: (now := scene.stack.pids("redis.sock")) and now != [server],
+        lambda: (now := servers_at(path)) and now != [server],
         PATIENCE_S,
         "the supervisor starts Redis again",
     )

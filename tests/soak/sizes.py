@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from crewship.settings.options import runtime_dir_for
+from tests.stack.redis import servers_at
 from tests.stack.server import Stack
 
 # What names a process on its command line -> what it is called.
@@ -12,15 +14,15 @@ NAMES = {
     "crewship.asgi": "web",
     "crewship_watcher": "watcher",
     "crewship_scheduler": "scheduler",
-    "redis.sock": "redis",
     "crewship start": "supervisor",
+    "redis.sock": "redis",
 }
 
 
 def memory_kb(stack: Stack) -> dict[str, int]:
     """PSS of each process by name; the forks that run jobs are gone when this is asked."""
     found: dict[str, int] = {}
-    for pid in stack.pids(""):
+    for pid in (*stack.pids(""), *servers_at(runtime_dir_for(stack.data_dir) / "redis.sock")):
         with contextlib.suppress(OSError, StopIteration):
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -49,3 +50,15 @@ class RedisServer:
             self._process.wait(10)
             self._process = None
             self.socket.unlink(missing_ok=True)
+
+
+def servers_at(socket: Path) -> list[int]:
+    """Process ids of Redis servers with that socket; their environment can't be read, since Redis
+    writes its title over it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if f"unixsocket:{socket}" in line or f"--unixsocket {socket}" in line:
+                found.append(int(place.name))
+    return found
