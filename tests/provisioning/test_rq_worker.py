@@ -82,5 +82,5 @@ def test_a_stop_ends_the_waiting(worker, monkeypatch):
 
 def test_a_connection_waits_longer_for_an_answer_than_a_worker_for_a_message() -> None:
     """Else each look for a message that finds none is a lost connection, and a pause."""
-    made = rq_worker.worker_connection("redis://127.0.0.1:1").connection_pool.make_connection()
-    assert made.socket_timeout > rq_worker.LOOK_S
+    pool = rq_worker.worker_connection("redis://127.0.0.1:1").connection_pool
+    assert pool.connection_kwargs["socket_timeout"] > rq_worker.LOOK_S
