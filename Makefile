@@ -11,7 +11,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest -q
 
 .PHONY: help python setup demo test $(addprefix test-,unit integration cli agents browser chaos long published) \
-	check bench bench-api chaos soak lock clean
+	check docs bench bench-api chaos soak lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)$$/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -67,6 +67,9 @@ soak: setup ## many small builds, hits and restarts; prints memory and sizes: SC
 
 check: python ## lint, format, types, import rules, migrations, deployment, API schema
 	@.ci/check.sh
+
+docs: python ## build the documentation as a site: build/site
+	@$(BIN)/zensical build --clean --strict
 
 bench: setup ## compare with the reference builder: benchmarks/results/latest.json
 	@.ci/test-tools.sh npm

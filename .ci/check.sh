@@ -31,6 +31,8 @@ check "mypy" mypy
 check "import rules" lint-imports
 check "migrations" python manage.py makemigrations --check --dry-run
 check "deployment" python manage.py check --deploy --fail-level WARNING
+check "links" python .ci/dead_links.py
+check "documentation" zensical build --clean --strict
 check "API schema" python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 ((${#bad[@]} == 0)) || fail "failed: ${bad[*]}"
