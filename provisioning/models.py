@@ -63,6 +63,9 @@ class ProvisionJob(models.Model):
     created_at = models.DateTimeField(default=now)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    log_pruned_at = models.DateTimeField(
+        null=True, help_text="Since when its log is gone, because of its age."
+    )
 
     class Meta:
         constraints = [
@@ -91,8 +94,9 @@ class ProvisionJob(models.Model):
 class JobEvent(models.Model):
     """A fact about a job; ``seq`` counts from 1 in each job.
 
-    Only output ever goes again (``provisioning/job_log.py``): then the last event of what went is
-    a LOG_GAP, so that whoever reads on from any seq before it learns of it. Nothing else goes.
+    While the log is kept only output ever goes again (``provisioning/job_log.py``): then the last
+    event of what went is a LOG_GAP, so that whoever reads on from any seq before it learns of it.
+    Of an old job the whole log goes (``provisioning/retention.py``): ``log_pruned_at`` says so.
     """
 
     job = models.ForeignKey(ProvisionJob, models.CASCADE, related_name="events")
@@ -145,9 +149,11 @@ class WorkerProcess(models.Model):
 
 
 class SchedulerState(models.Model):
-    """One row: when the installation's scheduler was last at work, by the database's clock."""
+    """One row: when the installation's scheduler was last at work, by the database's clock, and
+    when it last removed old rows (``provisioning/prune.py``)."""
 
     heartbeat_at = models.DateTimeField(null=True)
+    pruned_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return "scheduler"

@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -20,6 +21,7 @@ from crewship.domain.ids import IdPrefix, is_well_formed
 from crewship.web.downloads import text_download
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.pipeline.execute import LABELS
+from provisioning.retention import LogPruned, check_log
 from provisioning.selectors import log_lines, log_tail
 from provisioning.services import cancel_provision
 from provisioning.states import ACTIVE, LOG_KINDS
@@ -120,14 +122,20 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
         name = "provisioning_provisionjob_log"
         return [path("<str:job_id>/log/", view, name=name), *super().get_urls()]
 
-    def log_view(self, request: HttpRequest, job_id: str) -> StreamingHttpResponse:
+    def log_view(self, request: HttpRequest, job_id: str) -> HttpResponseBase:
         """The whole log as a download."""
         job = ProvisionJob.objects.filter(pk=job_id).first()
         if job is None:
             raise Http404("There is no such job.")
+        try:
+            check_log(job)
+        except LogPruned as err:
+            return HttpResponse(f"{err.message}\n", status=410, content_type="text/plain")
         return text_download(request, log_lines(job), f"{job.pk}.log")
 
     def page_links(self, obj: ProvisionJob) -> list[tuple[str, str]]:
+        if obj.log_pruned_at is not None:
+            return []
         return [("Whole log", reverse("admin:provisioning_provisionjob_log", args=[obj.pk]))]
 
     def get_page_verbs(self, obj: ProvisionJob) -> tuple[str, ...]:
@@ -199,6 +207,8 @@ class ProvisionJobAdmin(ReadOnlyAdmin[ProvisionJob]):
 
     @admin.display(description="last lines")
     def log(self, job: ProvisionJob) -> SafeString | str:
+        if job.log_pruned_at is not None:
+            return f"It was removed on {job.log_pruned_at:%Y-%m-%d}, as logs of old jobs are."
         text = "\n".join(log_tail(job, PAGE_LINES))
         # The box begins scrolled to its end, where the news is.
         box = '<div class="crewship-log"><pre class="crewship-code">{}</pre></div>'

@@ -80,6 +80,7 @@ JOB: Final = {
     "error": None,
     "resolved_features": [RESOLVED],
     "waits_for": None,
+    "log_pruned_at": None,
     "created_at": AT,
     "started_at": AT,
     "finished_at": LATER,

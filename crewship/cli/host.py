@@ -11,6 +11,7 @@ from crewship.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from crewship.settings.options import Options
+    from provisioning.prune import PruneReport
 
 
 def host_options() -> Options:
@@ -36,7 +37,6 @@ def swept(*, remove: bool, more_than_half: bool) -> dict[str, Any]:  # Any: JSON
     """One sweep of the image cache, as ``manage.py gc`` does it. Raises EngineUnreachable,
     TooMuchAtOnce unless it may remove ``more_than_half``, Unavailable where no server is."""
     options = host_options()
-    from django.conf import settings
     from django.db import DatabaseError
 
     from cache.gc import A_HALF
@@ -44,10 +44,7 @@ def swept(*, remove: bool, more_than_half: bool) -> dict[str, Any]:  # Any: JSON
     from provisioning.sweep_cache import sweep_cache
     from provisioning.toolbox import host_engine
 
-    database = settings.DATABASES["default"]
-    # Connecting to SQLite makes the file.
-    if database["ENGINE"].endswith("sqlite3") and not Path(database["NAME"]).exists():
-        raise _no_installation(options)
+    _check_installation(options)
     engine = host_engine()
     try:
         host = host_of_engine(options.host_name, engine.info())
@@ -72,6 +69,33 @@ def swept(*, remove: bool, more_than_half: bool) -> dict[str, Any]:  # Any: JSON
         "high_bytes": report.high_bytes,
         "low_bytes": report.low_bytes,
     }
+
+
+def pruned(*, remove: bool, vacuum: bool) -> PruneReport:
+    """Old rows are removed or only counted, as ``manage.py prune`` does it. Raises NoRoomToRewrite
+    with ``vacuum``, Unavailable where no server is."""
+    options = host_options()
+    from django.db import OperationalError, ProgrammingError
+
+    from crewship.web.database import DatabaseUnavailable, is_away
+    from provisioning.prune import prune
+
+    _check_installation(options)
+    try:
+        return prune(remove=remove, vacuum=vacuum)
+    except (ProgrammingError, OperationalError) as error:
+        if is_away(error):
+            raise DatabaseUnavailable from error
+        raise _no_installation(options) from error
+
+
+def _check_installation(options: Options) -> None:
+    """Connecting to SQLite would make the file. Raises Unavailable."""
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3") and not Path(database["NAME"]).exists():
+        raise _no_installation(options)
 
 
 def _no_installation(options: Options) -> Unavailable:

@@ -105,6 +105,7 @@ COMMANDS: Final = {
         "Show what a config would install, without building.",
         "crewship.cli.plan:plan",
     ),
+    "prune": Lazy("Remove what is older than it is kept.", "crewship.cli.prune:prune"),
     "doctor": Lazy("Check this machine for what a server needs.", "crewship.cli.doctor:doctor"),
     "start": Lazy("Run the whole product on this machine.", "crewship.cli.start:start"),
     "demo": Lazy(

@@ -13,6 +13,7 @@ from crewship.crews.models import Agent, Crew
 from crewship.dashboard.scope import crew_of, in_workspace
 from crewship.dashboard.shell import render_page, shell_context
 from crewship.domain.errors import NotFound
+from crewship.web.problems import MEDIA_TYPE, problem_body
 from crewship.workspaces.scope import Scope
 from provisioning.agents.selectors import agent_views
 from provisioning.explain import explain_miss
@@ -27,6 +28,7 @@ from provisioning.history import (
 from provisioning.image_facts import image_layers
 from provisioning.models import JobEvent, ProvisionJob
 from provisioning.overview import crew_rows
+from provisioning.retention import LogPruned, check_log
 from provisioning.selectors import jobs_of, resolved_features
 from provisioning.states import ACTIVE, JobState
 
@@ -59,6 +61,11 @@ def log_portion(request: HttpRequest, scope: Scope, job: str) -> JsonResponse:
     row = found.defer("devcontainer_config", "mise_config").first()
     if row is None:
         raise Http404
+    try:
+        check_log(row)
+    except LogPruned as err:
+        body = problem_body(410, err.error_code, err.message, request.path, err.error_hint)
+        return JsonResponse(body, status=410, content_type=MEDIA_TYPE)
     if "after" in request.GET:
         # "ended" was read before the events: what ended has all its events there.
         events, more = events_from(row.pk, _number(request, "after"))
@@ -126,7 +133,7 @@ def _live_context(crew: Crew, job: ProvisionJob | None) -> dict[str, Any]:  # An
 
 
 def _log_context(job: ProvisionJob | None) -> dict[str, Any]:  # Any: template context
-    if job is None:
+    if job is None or job.log_pruned_at is not None:
         return {"log": None, "last_seq": 0}
     # The seq is read before the events: what comes in between is shown and sent again, and the
     # page drops what it has; the other way round it would be lost.

@@ -90,6 +90,12 @@ class NotFound(CrewshipError):
     code = "not_found"
 
 
+class Gone(CrewshipError):
+    """It was there, and was removed because of its age."""
+
+    code = "gone"
+
+
 class Forbidden(CrewshipError):
     code = "forbidden"
     hint = "Ask somebody whose role allows it, or use a token with a stronger role."

@@ -94,7 +94,12 @@ def _database() -> dict[str, Any]:  # Any: Django's own option bag
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                # auto_vacuum is set once, before the first table (web/sqlite_space.py): here it
+                # would take the write lock with each connection.
+                "init_command": (
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; "
+                    "PRAGMA journal_size_limit=67108864;"  # what is left of a log that was longer
+                ),
             },
         }
     parts = urlparse(url)

@@ -81,6 +81,17 @@ class ProcessLogOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionOptions:
+    """How long rows are kept that only grow in number, in days."""
+
+    log_days: int = 30  # a job's log, after its end
+    log_jobs: int = 5  # of a crew: its newest keep their logs, however old
+    audit_days: int = 400  # audit events, and jobs
+    jobs: int = 50  # of a crew: its newest stay, however old
+    ended_days: int = 30  # tokens and invitations, after they opened anything last
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrySettings:
     mirrors: dict[str, str] = field(default_factory=dict)
     layouts: dict[str, str] = field(default_factory=dict)
@@ -107,6 +118,7 @@ class Options:
     agents: AgentOptions
     registry: RegistrySettings
     process_logs: ProcessLogOptions
+    retention: RetentionOptions
 
 
 def runtime_dir_for(data_dir: Path) -> Path:
@@ -147,6 +159,7 @@ def read_options(base_dir: Path) -> Options:
             ca_bundle=env.text("CREWSHIP_CA_BUNDLE"),
         ),
         process_logs=_read_process_logs(),
+        retention=_read_retention(),
     )
 
 
@@ -236,6 +249,17 @@ def _read_process_logs() -> ProcessLogOptions:
     return ProcessLogOptions(
         file_mb=env.integer("CREWSHIP_PROCESS_LOG_MB", usual.file_mb, least=1),
         files=env.integer("CREWSHIP_PROCESS_LOG_FILES", usual.files, least=1),
+    )
+
+
+def _read_retention() -> RetentionOptions:
+    usual = RetentionOptions()
+    return RetentionOptions(
+        log_days=env.integer("CREWSHIP_LOG_KEEP_DAYS", usual.log_days, least=1),
+        log_jobs=env.integer("CREWSHIP_LOG_KEEP_JOBS", usual.log_jobs, least=1),
+        audit_days=env.integer("CREWSHIP_AUDIT_KEEP_DAYS", usual.audit_days, least=1),
+        jobs=env.integer("CREWSHIP_KEEP_JOBS", usual.jobs, least=1),
+        ended_days=env.integer("CREWSHIP_ENDED_KEEP_DAYS", usual.ended_days, least=1),
     )
 
 

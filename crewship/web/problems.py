@@ -25,6 +25,7 @@ MEDIA_TYPE = "application/problem+json"
 # The first class that fits gives the status; subclasses stand before their bases.
 STATUS_OF: tuple[tuple[type[errors.CrewshipError], int], ...] = (
     (errors.NotFound, 404),
+    (errors.Gone, 410),
     (errors.Forbidden, 403),
     (errors.Conflict, 409),
     (errors.CapacityExceeded, 429),

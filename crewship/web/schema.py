@@ -24,6 +24,7 @@ MEANINGS = {
     404: "Not in the caller's workspace.",
     409: "The world is not as the caller thinks (`job_status`, `crew_ids`, `volumes`).",
     406: "The Accept header names no format that is spoken here.",
+    410: "The job's log was removed, as old ones are (`log_pruned`).",
     413: "The body is longer than 2 MB.",
     415: "The body is not JSON.",
     429: "Too many requests or starts; `Retry-After` says how long to wait.",

@@ -185,7 +185,8 @@ class Invitation(models.Model):
 
 
 class AuditEvent(models.Model):
-    """Something that somebody did, for ever; written by ``audit.note`` alone.
+    """Something that somebody did; written by ``audit.note`` alone, never changed, and kept for
+    ``CREWSHIP_AUDIT_KEEP_DAYS``.
 
     Keys are null once what they name is deleted; the labels stay.
     """

@@ -119,6 +119,10 @@ class JobOutput(serializers.ModelSerializer[ProvisionJob]):
     error = serializers.SerializerMethodField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    log_pruned_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When its log was removed because of its age; null: it was not.",
+    )
 
     class Meta:
         model = ProvisionJob
@@ -139,6 +143,7 @@ class JobOutput(serializers.ModelSerializer[ProvisionJob]):
             "created_at",
             "started_at",
             "finished_at",
+            "log_pruned_at",
         ]
 
     def get_error(self, job: ProvisionJob) -> dict[str, str] | None:

@@ -25,6 +25,8 @@ from crewship.workspaces.standing import standing_of
 from crewship.workspaces.views import WorkspaceViewSet
 from provisioning.board import Board, Place, Portion, events_after, workspace_board
 from provisioning.history import event_json
+from provisioning.models import ProvisionJob
+from provisioning.retention import check_log
 
 BOARD_GATHER_S = 0.4  # a workspace with many builds changes all the time
 _EVENT_ID = re.compile(r"(job_[A-Za-z0-9_-]{1,64}):([0-9]{1,9})")
@@ -128,7 +130,7 @@ class CrewStreamViewSet(_Streams, CrewViewSet):
             ),
             OpenApiParameter("after", str, description="The same, for a first connect."),
         ],
-        responses={**_STREAM, **problems(400, 404)},
+        responses={**_STREAM, **problems(400, 404, 410)},
     )
     def events(self, request: Request, crew_id: str) -> StreamingHttpResponse:
         """Server-sent events of the crew's latest job, oldest first, as it goes on.
@@ -140,9 +142,12 @@ class CrewStreamViewSet(_Streams, CrewViewSet):
         that one instead. Output beyond the bound of a log is not kept: `event: log_gap` with
         `{lines, bytes}` in `data` stands once where it was, for all of it. Lines in `data.lines`
         of `log.output` keep colours (SGR sequences) and no other control character. A comment
-        comes every 15 s, so that no proxy gives up.
+        comes every 15 s, so that no proxy gives up. To go on in a job whose log was removed
+        because of its age is a 410.
         """
-        feed = CrewFeed(self.crew.pk, _place(request))
+        place = _place(request)
+        _check_place(self.crew.pk, place)
+        feed = CrewFeed(self.crew.pk, place)
         standing = standing_of(request, self.scope, Action.READ)
         return event_stream(feed, user=self.scope.user.pk, standing=standing)
 
@@ -165,6 +170,14 @@ class WorkspaceStreamViewSet(_Streams, WorkspaceViewSet):
         feed = WorkspaceFeed(self.scope.workspace.pk)
         standing = standing_of(request, self.scope, Action.READ)
         return event_stream(feed, user=self.scope.user.pk, standing=standing)
+
+
+def _check_place(crew_id: str, place: Place) -> None:
+    """Raises LogPruned."""
+    if place.job_id:
+        job = ProvisionJob.objects.filter(crew_id=crew_id, pk=place.job_id).first()
+        if job is not None:
+            check_log(job)
 
 
 def _place(request: Request) -> Place:

@@ -29,6 +29,7 @@ from provisioning.api.serializers import (
 )
 from provisioning.freshness import image_status
 from provisioning.models import ProvisionJob
+from provisioning.retention import check_log
 from provisioning.selectors import jobs_of, log_lines, provision_status, resolved_features
 from provisioning.services import cancel_provision, request_provision
 
@@ -135,7 +136,7 @@ class ProvisionViewSet(CrewViewSet):
 
 @extend_schema(tags=["provisioning"], parameters=WORKSPACE_PARAMETERS)
 class JobViewSet(WorkspaceViewSet):
-    """Single jobs, for as long as their crew exists."""
+    """Single jobs: those of a crew's newest, and all that are not too old."""
 
     actions = {"retrieve": Action.READ, "log": Action.READ}
     job: ProvisionJob
@@ -154,8 +155,10 @@ class JobViewSet(WorkspaceViewSet):
         """One job, with its error and what its features resolved to."""
         return Response(JobOutput(self.job).data)
 
-    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 404)})
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR, **problems(400, 404, 410)})
     def log(self, request: Request, job_id: str) -> StreamingHttpResponse:
         """The whole log as text; lines of scripts begin with `| `. Of a long log the middle is not
-        kept: one line says how many lines and bytes are missing there."""
+        kept: one line says how many lines and bytes are missing there. Logs of old jobs are
+        removed (410), never those of a crew's newest jobs."""
+        check_log(self.job)
         return text_download(request._request, log_lines(self.job), f"{self.job.pk}.log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -129,3 +130,15 @@ def test_only_an_active_jobs_page_offers_to_cancel(
 
 def test_times_are_written_to_the_second_with_their_zone(admin: Pages, job: ProvisionJob):
     assert f"{job.created_at:%Y-%m-%d %H:%M:%S} UTC" in text_of(admin.page(job))
+
+
+def test_of_a_log_that_was_removed_the_page_and_the_download_say_when(
+    admin: Pages, cast: Cast, make_job: JobMaker
+) -> None:
+    job = make_job(cast.crew, JobState.COMPLETED, log_pruned_at=datetime(2026, 5, 1, tzinfo=UTC))
+    page = text_of(admin.page(job))
+    assert "It was removed on 2026-05-01" in page
+    assert log_url(job.pk) not in page
+    answer = admin.client.get(log_url(job.pk))
+    assert answer.status_code == 410
+    assert answer.content == b"The log of this job was removed on 2026-05-01.\n"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -92,3 +93,22 @@ def test_the_log_is_never_shown_as_a_page(api: Api, cast: Cast, make_job: JobMak
     answer = api.vera.get(f"/jobs/{job.pk}/log")
     assert "attachment" in answer["Content-Disposition"]
     assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_log_that_was_removed_is_gone_and_says_so(
+    api: Api, cast: Cast, make_job: JobMaker
+) -> None:
+    then = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    job = make_job(cast.crew, JobState.COMPLETED, log_pruned_at=then)
+    body = problem(api.vera.get(f"/jobs/{job.pk}/log"), 410, "log_pruned")
+    assert body["detail"] == "The log of this job was removed on 2026-05-01."
+    assert body["hint"]
+    assert api.vera.get(f"/jobs/{job.pk}").json()["log_pruned_at"] == "2026-05-01T12:00:00Z"
+    problem(api.vera.get(f"/crews/{cast.crew.pk}/provision/events?after={job.pk}:3"), 410)
+
+
+def test_that_a_log_was_removed_is_no_other_workspaces_news(
+    api: Api, cast: Cast, make_job: JobMaker
+) -> None:
+    job = make_job(cast.crew, JobState.COMPLETED, log_pruned_at=datetime.now(UTC))
+    problem(api.mallory.get(f"/jobs/{job.pk}/log"), 404)

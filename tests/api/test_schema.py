@@ -33,7 +33,7 @@ STATUSES = {
     ("get", "/crews/{crew_id}/image-status"): {"200", "400", "404"},
     ("post", "/crews/{crew_id}/restart-agents"): {"200", "400", "403", "404", "503"},
     ("post", "/crews/{crew_id}/provision/cancel"): {"200", "400", "403", "404"},
-    ("get", "/crews/{crew_id}/provision/events"): {"200", "400", "404"},
+    ("get", "/crews/{crew_id}/provision/events"): {"200", "400", "404", "410"},
     ("get", "/events"): {"200", "400", "404"},
     ("post", "/crews/import"): {"201", "400", "403", "404", "415"},
     ("get", "/crews/{crew_id}/export"): {"200", "400", "404"},
@@ -67,7 +67,7 @@ STATUSES = {
     ("get", "/crews/{crew_id}/jobs"): {"200", "400", "404"},
     ("get", "/crews/{crew_id}/lock"): {"200", "400", "404"},
     ("get", "/jobs/{job_id}"): {"200", "400", "404"},
-    ("get", "/jobs/{job_id}/log"): {"200", "400", "404"},
+    ("get", "/jobs/{job_id}/log"): {"200", "400", "404", "410"},
 }
 
 

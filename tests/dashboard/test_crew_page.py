@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -291,3 +292,16 @@ def test_a_config_that_changed_after_its_build_says_so(
     cast.crew.config_hash = "f" * 64
     cast.crew.save()
     assert "Config changed, not built yet" in browse.vera.get(PAGE).content.decode()
+
+
+def test_of_a_log_that_was_removed_the_page_says_when(
+    browse: Browse, cast: Cast, make_job: JobMaker
+) -> None:
+    job = make_job(cast.crew, JobState.COMPLETED, log_pruned_at=datetime(2026, 5, 1, tzinfo=UTC))
+    record(job.pk, [(EventKind.STEP_STARTED, 1, {"message": "x"}), (EventKind.STEP_DONE, 1, {})])
+    page = browse.vera.get(f"{PAGE}?job={job.pk}").content.decode()
+    assert "The log of this job was removed on 2026-05-01" in page
+    assert 'id="log"' not in page
+    portion = browse.vera.get(f"/w/acme/jobs/{job.pk}/events?after=0")
+    assert portion.status_code == 410
+    assert portion.json()["code"] == "log_pruned"

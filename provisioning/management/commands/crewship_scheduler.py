@@ -17,6 +17,7 @@ from cache.upkeep import Kind, Outage, Upkeep, forget_duties
 from catalogs.refresh import keep_fresh
 from crewship.crews.services import refresh_hashes
 from crewship.web.database import close_connection
+from provisioning.prune import duty_names, keep_pruning
 from provisioning.scheduler_state import SchedulerPulse
 from provisioning.sweep import sweep_jobs
 from provisioning.toolbox import catalog_sources
@@ -28,7 +29,7 @@ AFTER_OUTAGE_S = 8.0  # longer than between two heartbeats of a job
 
 
 class Command(BaseCommand):
-    help = "Sweep lost jobs every 3 s, refresh the catalogs every 6 h, until SIGTERM."
+    help = "Sweep lost jobs every 3 s, refresh the catalogs every 6 h, prune daily, until SIGTERM."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = Event()
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         # A thread to be left behind: a registry that hangs must hold up neither sweep nor end.
         sources = partial(catalog_sources, settings.CREWSHIP)
         Thread(target=keep_fresh, args=(sources, stop), name="catalogs", daemon=True).start()
+        Thread(target=keep_pruning, args=(stop,), name="prune", daemon=True).start()
         keep_sweeping(stop)
 
 
@@ -53,7 +55,7 @@ def keep_sweeping(stop: Event) -> None:
         "refresh crew hashes": once(refresh_hashes),
     }
     upkeep, outage = Upkeep(Kind.DUTY), Outage(log)
-    forget_unknown = once(lambda: forget_duties(None, duties))
+    forget_unknown = once(lambda: forget_duties(None, [*duties, *duty_names()]))
     was_away = False
     while not stop.is_set():
         try:
