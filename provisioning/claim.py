@@ -176,9 +176,10 @@ def _lead(job: ProvisionJob) -> None:
     """The job leads those that it waited with, within the caller's transaction.
 
     A rebuild stays as it is and builds afresh by itself. Raises StaleJobState when somebody was
-    quicker. Rows are locked from leader to follower, as where a job ends.
+    quicker. Rows are locked from leader to follower, as where a job ends; their events may be
+    written meanwhile.
     """
-    rows = ProvisionJob.objects.select_for_update()
+    rows = ProvisionJob.objects.select_for_update(no_key=True)
     if job.leader_id is not None:
         leader = rows.filter(pk=job.leader_id, state=JobState.PENDING, leader=None).first()
         if leader is None:

@@ -27,7 +27,7 @@ from crewship.domain.errors import CrewshipError
 from crewship.domain.roles import Role
 from crewship.engine.base import ImageConfig, ImageInfo
 from crewship.engine.fake import FakeEngine
-from crewship.workspaces.models import Membership
+from crewship.workspaces.models import Membership, Workspace
 from crewship.workspaces.services import change_role
 from provisioning.agents.services import restart_agents
 from provisioning.authoring import save_crew
@@ -190,6 +190,39 @@ def test_an_end_with_followers_beside_cancels_and_a_change(cast: Cast, make_job:
         lambda: update_crew(follows, {"name": "Renamed"}),
         before=running,
     )
+
+
+def test_a_claim_of_a_follower_beside_its_leaders_end_and_cancel(
+    cast: Cast, make_job: JobMaker, host: DockerHost
+) -> None:
+    """Who waits in the line of another workspace leads when its own turn comes first."""
+    leads = make_crew(cast.workspace, "leads", CONFIG)
+    others = [make_crew(cast.strange_workspace, f"follows-{n}", CONFIG) for n in range(3)]
+
+    def pending() -> None:
+        end_all_jobs()
+        leader = make_job(leads)
+        for crew in others:
+            make_job(crew, leader=leader)
+        # Its turn comes first.
+        Workspace.objects.filter(pk=cast.workspace.pk).update(last_turn_at=timezone.now())
+        Workspace.objects.filter(pk=cast.strange_workspace.pk).update(last_turn_at=None)
+
+    def claim_and_complete() -> None:
+        job = claim_next(host.pk, "w:1")
+        if job is not None:
+            complete(job, built(job))
+
+    side_by_side(
+        claim_and_complete,
+        claim_and_complete,
+        lambda: cancel_provision(leads),
+        lambda: cancel_provision(others[0]),
+        before=pending,
+        rounds=ROUNDS,
+    )
+    led = ProvisionJob.objects.filter(crew__in=others, state=JobState.COMPLETED, fence__gt=0)
+    assert led.exists()  # else nothing was shown
 
 
 def test_a_deletion_beside_its_jobs_end(cast: Cast, make_job: JobMaker) -> None:
