@@ -30,6 +30,7 @@ from provisioning.states import ACTIVE, LOG_KINDS, EventKind, JobState
 
 ROWS_AT_ONCE: Final = 500
 BYTES_AT_ONCE: Final = 4 * 1024 * 1024  # of events
+LONGEST_DAYS: Final = 366_000  # whoever wants to keep all for ever may set more
 FIRST_EVENTS: Final = 8  # rows of an older version may have a megabyte each
 # What is left tells how the job went: its steps, layers and states.
 OF_LOGS: Final = (*LOG_KINDS, EventKind.STEP_MESSAGE)
@@ -87,7 +88,7 @@ def kinds() -> list[Kind]:
 
 
 def _days_ago(days: int) -> datetime:
-    return timezone.now() - timedelta(days=days)
+    return timezone.now() - timedelta(days=min(days, LONGEST_DAYS))
 
 
 def _plain(name: str, rows: QuerySet[Any]) -> Kind:

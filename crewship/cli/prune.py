@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crewship.cli.options import JsonOption
-from crewship.cli.terminal import print_json, say
+from crewship.cli.terminal import note, print_json, say
 
 
 def prune(
@@ -33,6 +33,8 @@ def prune(
     # Django: only here does a command of this module need it.
     from crewship.cli.host import pruned
 
+    if vacuum and not dry_run and not as_json:
+        note("Rewriting the database's file; until it is done, whoever writes to it waits.")
     report = pruned(remove=not dry_run, vacuum=vacuum)
     if as_json:
         print_json(report.as_json())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,13 @@ def test_the_shell_completes_slugs(crewship: Crewship) -> None:
     asked = {"COMP_WORDS": "crewship crew show ba", "COMP_CWORD": "3"}
     result = crewship(_CREWSHIP_COMPLETE="complete_bash", **asked)
     assert result.stdout.split() == ["backend"]
+
+
+def test_of_a_log_that_was_removed_it_says_when(
+    crewship: Crewship, cast: Cast, make_job: JobMaker
+) -> None:
+    job = make_job(cast.crew, JobState.COMPLETED, log_pruned_at=datetime(2026, 5, 1, tzinfo=UTC))
+    result = crewship("crew", "logs", "backend", "--job", job.pk)
+    assert result.exit_code == 2
+    assert "The log of this job was removed on 2026-05-01." in result.stderr
+    assert result.stdout == ""

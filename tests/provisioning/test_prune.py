@@ -247,6 +247,16 @@ def test_a_dry_run_leaves_the_file(installation: Installation) -> None:
     assert installation.ask("SELECT count(*) FROM provisioning_jobevent") == rows
 
 
+def test_a_rewrite_says_that_writers_wait_and_what_it_gave_back(installation: Installation) -> None:
+    migrated(installation, as_before=True)
+    code = "from crewship.cli.main import app; app(['prune', '--vacuum'])"
+    done = installation.attempt("-c", code)
+    assert done.returncode == 0
+    assert "whoever writes to it waits" in done.stderr
+    assert "0  rows removed" in done.stdout
+    assert "The database's files had" in done.stdout
+
+
 def test_without_an_installation_nothing_is_made(installation: Installation) -> None:
     done = installation.attempt("-c", "from crewship.cli.main import app; app(['prune'])")
     assert done.returncode != 0

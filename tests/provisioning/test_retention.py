@@ -65,6 +65,14 @@ def test_a_log_stays_as_long_as_was_set(cast: Cast, make_job: JobMaker, set_opti
     assert set(pruned) == {job.pk for job in jobs[:3]}
 
 
+def test_a_setting_of_any_size_keeps_all(cast: Cast, make_job: JobMaker, set_options: Any) -> None:
+    for _ in range(2):
+        old_job(make_job, cast.crew, 900)
+    usual = set_options().retention
+    set_options(retention=type(usual)(log_days=10**12, log_jobs=1))
+    assert remove()["job_logs"] == Amount()
+
+
 def test_what_is_active_keeps_its_log_however_old(cast: Cast, make_job: JobMaker) -> None:
     job = old_job(make_job, cast.crew, 900, JobState.RUNNING)
     for _ in range(60):

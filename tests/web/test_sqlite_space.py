@@ -99,7 +99,7 @@ def test_without_room_nothing_is_rewritten(file: Path, monkeypatch: pytest.Monke
     run("CREATE TABLE t (data BLOB)")
     fill_and_empty()
     run(ONE_MB)
-    monkeypatch.setattr(sqlite_space.shutil, "disk_usage", lambda _path: Usage(9, 9, 2 * MB))
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: Usage(9, 9, 2 * MB))
     before = now()
     with pytest.raises(NoRoomToRewrite, match="must have 66 MB free; it has 2 MB"):
         rewrite()
