@@ -159,6 +159,7 @@ def test_others_have_their_own_places(limit: int) -> None:
     assert len([*mine, others]) == limit + 1
 
 
+@pytest.mark.django_db  # closing a response looks after the database's connections
 @pytest.mark.parametrize("how", ["read to its end", "closed unread", "dropped unread"])
 def test_a_place_is_free_again(how: str, limit: int) -> None:
     response = board_stream(how)
@@ -173,6 +174,7 @@ def test_a_place_is_free_again(how: str, limit: int) -> None:
     assert places.open_for(how) == 0
 
 
+@pytest.mark.django_db  # as above
 def test_a_place_is_left_once(limit: int) -> None:
     first, second = board_stream("twice"), board_stream("twice")
     read(first)
