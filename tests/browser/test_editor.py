@@ -227,6 +227,8 @@ def test_a_save_succeeds_after_signing_in_again_in_another_tab(visit: Visit, api
     api.crew("came-back", {"image": "debian:bookworm-slim"})
     mona = visit("mona")
     page = mona.open("/w/acme/crews/came-back/edit")
+    # A page without edits goes to the sign-in page as soon as anything of it asks the server.
+    write(page, '{"image": "debian:begun"}')
     mona.context.clear_cookies(name="sessionid")
     write(page, '{"image": "debian:mine"}')
     expect(page.locator("#refused")).to_contain_text("You are signed out.")
