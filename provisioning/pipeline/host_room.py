@@ -92,6 +92,14 @@ class Guard:
         own = (written.pop(self._container, 0), self._container)
         return all(own > (size, name) for name, size in written.items())
 
+    def others_filled_disk(self) -> bool:
+        """Whether a full disk was another build's doing: one that wrote more is there still, or it
+        is gone, and so there is room again although this container still has all it wrote."""
+        if not self.is_biggest():
+            return True
+        seen = self._tools.disk(self._context.known_host)
+        return seen is not None and seen.free_bytes >= self._floor(seen)
+
     def _run(self) -> None:
         while not self._closing.wait(LOOK_S):
             try:

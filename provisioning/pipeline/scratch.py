@@ -252,21 +252,21 @@ def scratch_container(context: Context, tools: Tools, image: str, suffix: str) -
 
 @contextmanager
 def others_blamed(scratch: Scratch) -> Iterator[None]:
-    """What fails in the block for want of disk leaves it as DiskTaken where another build's
-    container on the host is bigger."""
+    """What fails in the block for want of disk leaves it as DiskTaken where another build on the
+    host filled it."""
     try:
         yield
     except CrewshipError as err:
-        if err.error_code != DiskFull.code or _is_biggest(scratch):
+        if err.error_code != DiskFull.code or not _others_filled_disk(scratch):
             raise
         raise DiskTaken(err.message, hint=err.error_hint, extra=err.extra) from err
 
 
-def _is_biggest(scratch: Scratch) -> bool:
+def _others_filled_disk(scratch: Scratch) -> bool:
     try:
-        return scratch.guard.is_biggest()
+        return scratch.guard.others_filled_disk()
     except EngineError:  # then nothing is tried again
-        return True
+        return False
 
 
 def _memory_bytes(context: Context, options: BuildOptions) -> int | None:

@@ -229,6 +229,13 @@ class TestDiskTaken:
         assert len(ran) == 2
         assert any("begins again" in line for line in kit.emit.said)
 
+    def test_it_begins_again_too_when_the_other_one_is_gone_already(
+        self, kit: Kit, disk: Disk
+    ) -> None:
+        ran = on_feature(kit, lambda call: NO_SPACE, lambda call: FakeRun())
+        kit.build(ONE)
+        assert len(ran) == 2
+
     def test_it_begins_again_once(self, kit: Kit, disk: Disk) -> None:
         another_build(kit, 30 * GB)
         ran = on_feature(kit, lambda call: NO_SPACE)
@@ -252,6 +259,7 @@ class TestDiskTaken:
 
         def fill(call: FakeExec) -> FakeRun:
             kit.engine.written[call.container] = 30 * GB
+            disk.free = 0
             return NO_SPACE
 
         ran = on_feature(kit, fill)
