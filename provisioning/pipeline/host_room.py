@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -77,20 +77,28 @@ class Guard:
 
     def check_layer(self) -> None:
         """Before a commit, which copies what the container wrote: it is no more than a layer may
-        have, and there is room for the copy. Raises as ``check``."""
+        have, and there is room for the copy, now or, where others took it, within OTHERS_S.
+        Raises as ``check``."""
         self.check()
         written = self._written().get(self._container, 0)
         if too_big := self._too_big(written):
             raise too_big
-        space = self._tools.disk(self._context.known_host)
-        if space and written and space.free_bytes - written < self._floor(space):
-            raise insufficient(space, self._floor(space), f" The layer has {_size(written)}.")
+        give_up = time.monotonic() + OTHERS_S
+        while written and (space := self._tools.disk(self._context.known_host)):
+            if space.free_bytes - written >= self._floor(space):
+                return
+            if time.monotonic() >= give_up or self._is_cause(space, written):
+                raise insufficient(space, self._floor(space), f" The layer has {_size(written)}.")
+            self._tools.cancel.wait(LOOK_S)
+            self._tools.check_cancelled()
 
     def is_biggest(self) -> bool:
         """No other build's container on the host wrote more than this one."""
-        written = self._written()
-        own = (written.pop(self._container, 0), self._container)
-        return all(own > (size, name) for name, size in written.items())
+        return self._is_biggest(self._written())
+
+    def _is_biggest(self, written: Mapping[str, int]) -> bool:
+        own = (written.get(self._container, 0), self._container)
+        return all(own >= (size, name) for name, size in written.items())
 
     def others_filled_disk(self) -> bool:
         """Whether a full disk was another build's doing: one that wrote more is there still, or it
@@ -117,13 +125,19 @@ class Guard:
             return self._measure()
         now = time.monotonic()
         self._short_since = self._short_since or now
-        if now - self._short_since < OTHERS_S and not self._is_next():
+        if now - self._short_since < OTHERS_S and not self._is_cause(space):
             return None
         return insufficient(space, self._floor(space))
 
-    def _is_next(self) -> bool:
+    def _is_cause(self, space: DiskSpace, more: int = 0) -> bool:
+        """No other build wrote more, and what this one wrote would be room enough, ``more`` bytes
+        for its commit included (of a pull that is not known). A bigger one that was stopped is
+        gone from the engine's list some time before its bytes are."""
         try:
-            return self.is_biggest()
+            written = self._written()
+            missing = self._floor(space) + more - space.free_bytes
+            enough = not self._container or written.get(self._container, 0) >= missing
+            return enough and self._is_biggest(written)
         except EngineError:  # a full disk may be what ails it; the wait has an end
             return False
 

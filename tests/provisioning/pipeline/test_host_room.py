@@ -185,6 +185,20 @@ class TestDiskFloor:
         on_feature(kit, lambda call: FakeRun("working\n", sleep_s=0.5))
         kit.build(ONE)
 
+    def test_a_small_build_goes_on_while_the_bytes_of_one_that_is_gone_are_given_back(
+        self, kit: Kit, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_room, "OTHERS_S", 30)
+        looks = iter(range(1000))
+
+        def look(info: EngineInfo) -> DiskSpace:
+            free = GB if 20 < next(looks) < 40 else 40 * GB
+            return DiskSpace("/var/lib/docker", 50 * GB, free)
+
+        kit.disk = look
+        on_feature(kit, lambda call: FakeRun("working\n", sleep_s=0.5))
+        kit.build(ONE)
+
     def test_a_small_build_is_stopped_when_the_big_one_stays(self, kit: Kit, disk: Disk) -> None:
         another_build(kit, 30 * GB)
 
@@ -206,6 +220,27 @@ class TestDiskFloor:
         error = failure(kit)
         assert error.error_code == "insufficient_storage"
         assert "The layer has 9.0 GB" in error.message
+
+    def test_a_commit_waits_for_room_that_others_took(
+        self, kit: Kit, disk: Disk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_room, "OTHERS_S", 30)
+        another_build(kit, 30 * GB)
+
+        looks = iter(range(1000))
+
+        def look(info: EngineInfo) -> DiskSpace:
+            is_taken = kit.engine.written.get("grown") and next(looks) < 5
+            return DiskSpace("/var/lib/docker", 50 * GB, 2 * GB if is_taken else 40 * GB)
+
+        def grow(call: FakeExec) -> FakeRun:
+            kit.engine.written |= {call.container: GB, "grown": 1}
+            return FakeRun()
+
+        kit.disk = look
+
+        on_feature(kit, grow)
+        kit.build(ONE)
 
     def test_a_pull_that_fills_the_disk_is_stopped(
         self, kit: Kit, disk: Disk, monkeypatch: pytest.MonkeyPatch
