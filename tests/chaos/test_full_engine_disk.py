@@ -59,7 +59,7 @@ def nothing_is_left(stack: Stack, engine: OwnEngine) -> bool:
     [
         (STEADY, {"insufficient_storage"}),
         # So fast that the disk may be full before anybody has looked.
-        (AT_ONCE, {"insufficient_storage", "disk_full"}),
+        pytest.param(AT_ONCE, {"insufficient_storage", "disk_full"}, marks=pytest.mark.long),
     ],
     ids=["steadily", "at-once"],
 )

@@ -95,6 +95,7 @@ def test_a_stopped_installation_leaves_the_job_pending_and_nothing_running(
     assert own_stack.pids("") == []
 
 
+@pytest.mark.long  # after a harder end: the row of stale pid files in test_weather.py
 def test_a_job_goes_on_after_a_restart(own_stack: Stack, own_api: Api, config: Config) -> None:
     crew = _start_slow(own_api, config, count=8)
     own_stack.stop()

@@ -144,6 +144,7 @@ def test_a_worker_that_starts_without_redis_waits_for_it(
         worker.process.wait(10)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_redis_that_hangs_keeps_no_worker_from_saying_that_it_lives(
     redis: RedisServer, worker: WorkerUnderTest, tmp_path: Path

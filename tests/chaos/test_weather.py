@@ -79,7 +79,6 @@ ROWS = (
         "engine killed and started",
         "apart",
         partial(harm.restart_engine, with_signal=signal.SIGKILL),
-        short=True,
     ),
     Row(
         "engine stopped and started",
