@@ -158,7 +158,7 @@ def test_a_button_that_is_pressed_twice_sends_once(visit: Visit, proxy: Proxy):
     page.on("request", sent)
     page.get_by_label("Account of").click()
     page.get_by_role("button", name="Dark").dblclick()
-    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert len(posts) == 1
 
 
