@@ -38,11 +38,7 @@ def register_host(name: str, info: EngineInfo) -> DockerHost:
     Raises HostNameTaken, and changes nothing, while another engine beats under the name; one that
     has been silent for HEARTBEAT_LOST_AFTER is followed by this one.
     """
-    facts = {
-        "engine_id": info.engine_id,
-        "engine_version": info.version,
-        "platform": info.platform,
-    }
+    facts = _facts(info)
     DockerHost.objects.get_or_create(name=name, defaults=facts)
     # In one statement: of two that register at once one is refused.
     free = Q(engine_id__in=["", info.engine_id]) | ~Q(heartbeat_at__gt=Now() - HEARTBEAT_LOST_AFTER)
@@ -57,15 +53,20 @@ def host_of_engine(name: str, info: EngineInfo) -> DockerHost:
     Raises HostNameTaken when the name is another engine's, alive or not: what our records say
     of that one must not be looked for on this one.
     """
-    facts = {
-        "engine_id": info.engine_id,
-        "engine_version": info.version,
-        "platform": info.platform,
-    }
+    facts = _facts(info)
     host, _ = DockerHost.objects.get_or_create(name=name, defaults=facts)
     if host.engine_id not in ("", info.engine_id):
         raise _taken(name)
     return host
+
+
+def _facts(info: EngineInfo) -> dict[str, str]:
+    """What the row says of the engine, by column."""
+    return {
+        "engine_id": info.engine_id,
+        "engine_version": info.version,
+        "platform": info.platform,
+    }
 
 
 def is_taken(name: str, info: EngineInfo) -> bool:

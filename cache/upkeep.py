@@ -44,7 +44,6 @@ class Kind(StrEnum):
     REMOVAL = "carry out removal"
     IMAGE = "remove image"
     LAYER = "remove layer"
-    RETIRED = "retire replaced image"
     AGENT = "settle agent"
     AGENT_CONTAINER = "remove agent container"
     NETWORK = "remove network"

@@ -92,18 +92,15 @@ class Guard:
             self._tools.cancel.wait(LOOK_S)
             self._tools.check_cancelled()
 
-    def is_biggest(self) -> bool:
-        """No other build's container on the host wrote more than this one."""
-        return self._is_biggest(self._written())
-
     def _is_biggest(self, written: Mapping[str, int]) -> bool:
+        """No other build's container on the host wrote more than this one."""
         own = (written.get(self._container, 0), self._container)
         return all(own >= (size, name) for name, size in written.items())
 
     def others_filled_disk(self) -> bool:
         """Whether a full disk was another build's doing: one that wrote more is there still, or it
         is gone, and so there is room again although this container still has all it wrote."""
-        if not self.is_biggest():
+        if not self._is_biggest(self._written()):
             return True
         seen = self._tools.disk(self._context.known_host)
         return seen is not None and seen.free_bytes >= self._floor(seen)
